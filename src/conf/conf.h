@@ -1,0 +1,110 @@
+/*
+ * conf - an INI text becomes one validated, immutable value.
+ *
+ * Pure: the text comes in as bytes; reading the file is the caller's.  All errors
+ * of a text are reported, each with file, line, section, key, value and what was
+ * expected; a text with any error gives no value.  The form is described in
+ * cloudbus.ini(5); the keys stand in one table, conf_keys().
+ */
+#ifndef CB_CONF_CONF_H
+#define CB_CONF_CONF_H
+
+#include "base/addr.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	CONF_FILE_MAX = 64 << 20,  /* bytes in a file */
+	CONF_LINE_MAX = 2 << 20,   /* bytes in a line */
+	CONF_NAME_MAX = 255,       /* bytes in a section's name, as OPEN carries it */
+	CONF_SERVICES_MAX = 65536, /* sections in a file */
+	CONF_SERVERS_MAX = 64,     /* server= lines in a section */
+	CONF_DNS_MAX = 8,          /* dns= lines */
+	CONF_HOST_MAX = 253,       /* bytes in a host name */
+};
+
+enum conf_role { CONF_CONTROLLER = 1, CONF_SEGMENT = 2 };
+
+enum conf_mode { CONF_HALF_DUPLEX, CONF_FULL_DUPLEX };
+
+/* A bind= or server= address. */
+struct conf_endpoint {
+	char *text;       /* as the user wrote it */
+	char *host;       /* a host name in lower case that DNS must resolve, or NULL */
+	uint16_t port;    /* 1 .. 65535; 0 on Unix sockets */
+	struct addr addr; /* the address where host is NULL */
+	unsigned line;
+};
+
+struct conf_service {
+	char *name; /* the section's name as written */
+	unsigned line;
+	struct conf_endpoint bind;
+	struct conf_endpoint *servers; /* 1 .. CONF_SERVERS_MAX; exactly 1 on a segment */
+	size_t n_servers;
+	char *service; /* the name to ask for; the section's own unless service= says so */
+	enum conf_mode mode;
+	uint64_t connect_timeout; /* microseconds; all four likewise */
+	uint64_t idle_timeout;    /* 0: off */
+	uint64_t member_timeout;
+	uint32_t max_sessions; /* 0: no limit of its own */
+};
+
+struct conf {
+	enum conf_role role;
+	struct conf_service *services; /* at least 1, in the order of the file */
+	size_t n_services;
+	struct addr *dns; /* resolvers; none: the system's */
+	size_t n_dns;
+	uint64_t drain_timeout, link_timeout; /* microseconds */
+	uint64_t memory;                      /* bytes that all sessions together may hold unread */
+	uint64_t max_window;                  /* bytes, a stream's ceiling */
+	enum log_level log_level;
+	void *arena; /* conf's own */
+};
+
+/* Takes one finished line of text about one error; no newline. */
+typedef void conf_report(void *ctx, const char *message);
+
+struct conf_source {
+	const char *file; /* the name to use in messages */
+	const char *text; /* n bytes, not NUL-terminated, may hold anything */
+	size_t n;
+};
+
+/*
+ * Parses and validates.  On success 0 and *out, to be freed with conf_free().
+ * ERR_INVALID after one report() an error at least; ERR_NOMEM (reported too).
+ */
+int conf_parse(struct conf **out, enum conf_role role, const struct conf_source *src,
+	struct mem *mem, conf_report *report, void *ctx);
+
+void conf_free(struct conf *conf);
+
+/* Which binary's file, and which kind of section, may hold a key. */
+enum conf_where {
+	CONF_IN_GLOBAL = 1 << 0,
+	CONF_IN_SERVICE = 1 << 1,
+	CONF_FOR_CONTROLLER = 1 << 2,
+	CONF_FOR_SEGMENT = 1 << 3,
+};
+
+/* One row of the key table: what the parser, --help and the manual's check share. */
+struct conf_key {
+	const char *name;     /* lower case */
+	const char *alias;    /* another name of the same key, or NULL */
+	unsigned where;       /* enum conf_where */
+	bool repeatable;      /* may stand more than once in a section */
+	const char *expected; /* what a value looks like, for messages and the manual */
+	const char *fallback; /* the default as it would be written; NULL: none */
+	const char *help;     /* one line */
+};
+
+/* All keys, in the order of the manual; *n gets their number. */
+const struct conf_key *conf_keys(size_t *n);
+
+#endif

@@ -1,0 +1,3 @@
+noinst_LIBRARIES += libnet.a
+libnet_a_SOURCES = \
+	src/net/loop.c src/net/loop.h

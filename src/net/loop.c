@@ -1,0 +1,275 @@
+#include "net/loop.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+enum { EVENTS_PER_TURN = 256 };
+
+/* A block to be freed at the end of the turn; the link is written into the block itself. */
+struct garbage {
+	struct garbage *next;
+};
+
+struct loop {
+	struct mem *mem;
+	int epfd;
+	bool stopped;
+	uint64_t now;
+	struct timers timers;
+	struct list again; /* loop_fd.again */
+	struct list work;  /* loop_work.node */
+	struct garbage *garbage;
+};
+
+struct loop *loop_new(struct mem *mem)
+{
+	struct loop *loop = mem_zalloc(mem, sizeof *loop);
+	if (loop == NULL) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	loop->epfd = epoll_create1(EPOLL_CLOEXEC);
+	if (loop->epfd < 0) {
+		mem_free(mem, loop);
+		return NULL;
+	}
+	loop->mem = mem;
+	loop->now = clock_now();
+	timers_init(&loop->timers, mem);
+	list_init(&loop->again);
+	list_init(&loop->work);
+	return loop;
+}
+
+static void sweep(struct loop *loop)
+{
+	while (loop->garbage != NULL) {
+		struct garbage *g = loop->garbage;
+		loop->garbage = g->next;
+		mem_free(loop->mem, g);
+	}
+}
+
+void loop_free(struct loop *loop)
+{
+	if (loop == NULL)
+		return;
+	sweep(loop);
+	timers_fini(&loop->timers);
+	close(loop->epfd);
+	mem_free(loop->mem, loop);
+}
+
+void loop_fd_init(struct loop_fd *lfd, void (*event)(struct loop_fd *lfd))
+{
+	lfd->fd = -1;
+	lfd->ready = 0;
+	lfd->event = event;
+	list_init(&lfd->again);
+}
+
+/*
+ * The one place that says what the kernel is asked for.  Edge-triggered interest in
+ * everything never has to change; only descriptors of libraries are watched by level.
+ */
+static uint32_t interest(bool edge, unsigned events)
+{
+	if (edge)
+		return EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+	return (events & LOOP_READABLE ? EPOLLIN : 0u) | (events & LOOP_WRITABLE ? EPOLLOUT : 0u);
+}
+
+int loop_add(struct loop *loop, struct loop_fd *lfd, int fd)
+{
+	assert(lfd->fd < 0);
+	struct epoll_event ev = {.events = interest(true, 0), .data.ptr = lfd};
+	if (epoll_ctl(loop->epfd, EPOLL_CTL_ADD, fd, &ev) != 0)
+		return ERR_SYS;
+	lfd->fd = fd;
+	lfd->ready = 0;
+	return 0;
+}
+
+int loop_watch(struct loop *loop, struct loop_fd *lfd, int fd, unsigned events)
+{
+	if (events == 0) {
+		if (lfd->fd >= 0)
+			(void)loop_remove(loop, lfd);
+		return 0;
+	}
+	struct epoll_event ev = {.events = interest(false, events), .data.ptr = lfd};
+	int op = lfd->fd < 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+	if (epoll_ctl(loop->epfd, op, fd, &ev) != 0)
+		return ERR_SYS;
+	lfd->fd = fd;
+	return 0;
+}
+
+void loop_again(struct loop *loop, struct loop_fd *lfd)
+{
+	if (lfd->fd >= 0 && list_empty(&lfd->again))
+		list_append(&loop->again, &lfd->again);
+}
+
+int loop_remove(struct loop *loop, struct loop_fd *lfd)
+{
+	int fd = lfd->fd;
+	assert(fd >= 0);
+	struct epoll_event ev = {0};
+	(void)epoll_ctl(loop->epfd, EPOLL_CTL_DEL, fd, &ev);
+	list_remove(&lfd->again);
+	lfd->fd = -1;
+	lfd->ready = 0;
+	return fd;
+}
+
+void loop_close(struct loop *loop, struct loop_fd *lfd)
+{
+	(void)loop;
+	if (lfd->fd < 0)
+		return;
+	list_remove(&lfd->again);
+	(void)close(lfd->fd); /* leaves the epoll set with its last reference */
+	lfd->fd = -1;
+	lfd->ready = 0;
+}
+
+void loop_work_init(struct loop_work *work, void (*run)(struct loop_work *work))
+{
+	list_init(&work->node);
+	work->run = run;
+}
+
+void loop_defer(struct loop *loop, struct loop_work *work)
+{
+	if (list_empty(&work->node))
+		list_append(&loop->work, &work->node);
+}
+
+void loop_cancel(struct loop_work *work)
+{
+	list_remove(&work->node);
+}
+
+void loop_free_later(struct loop *loop, void *p)
+{
+	struct garbage *g = p;
+	if (g == NULL)
+		return;
+	g->next = loop->garbage;
+	loop->garbage = g;
+}
+
+uint64_t loop_now(const struct loop *loop)
+{
+	return loop->now;
+}
+
+int loop_timer_set(struct loop *loop, struct timer *timer, uint64_t at)
+{
+	return timers_set(&loop->timers, timer, at);
+}
+
+void loop_timer_stop(struct loop *loop, struct timer *timer)
+{
+	timers_stop(&loop->timers, timer);
+}
+
+static unsigned readiness(uint32_t events)
+{
+	unsigned ready = 0;
+	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		ready |= LOOP_READABLE;
+	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
+		ready |= LOOP_WRITABLE;
+	if (events & (EPOLLRDHUP | EPOLLHUP))
+		ready |= LOOP_PEER_END;
+	if (events & EPOLLERR)
+		ready |= LOOP_ERROR;
+	if (events & EPOLLHUP)
+		ready |= LOOP_HANGUP;
+	return ready;
+}
+
+/* Milliseconds for epoll_wait, rounded up so that a timer is due when it returns. */
+static int wait_ms(const struct loop *loop, uint64_t deadline)
+{
+	if (!list_empty(&loop->again) || !list_empty(&loop->work))
+		return 0;
+	uint64_t next = timers_next(&loop->timers);
+	if (deadline < next)
+		next = deadline;
+	if (next == CLOCK_NEVER)
+		return -1;
+	uint64_t now = clock_now();
+	if (next <= now)
+		return 0;
+	uint64_t ms = (next - now + CLOCK_MS - 1) / CLOCK_MS;
+	return ms > 3600000 ? 3600000 : (int)ms;
+}
+
+static void run_again(struct loop *loop)
+{
+	struct list batch;
+	list_init(&batch);
+	list_splice(&batch, &loop->again);
+	for (struct list *n; (n = list_first(&batch)) != NULL;) {
+		list_remove(n);
+		struct loop_fd *lfd = container_of(n, struct loop_fd, again);
+		lfd->event(lfd);
+	}
+}
+
+static void run_work(struct loop *loop)
+{
+	struct list batch;
+	list_init(&batch);
+	list_splice(&batch, &loop->work);
+	for (struct list *n; (n = list_first(&batch)) != NULL;) {
+		list_remove(n);
+		struct loop_work *work = container_of(n, struct loop_work, node);
+		work->run(work);
+	}
+}
+
+int loop_turn(struct loop *loop, uint64_t deadline)
+{
+	struct epoll_event ev[EVENTS_PER_TURN];
+	int n = epoll_wait(loop->epfd, ev, EVENTS_PER_TURN, wait_ms(loop, deadline));
+	if (n < 0 && errno != EINTR)
+		return ERR_SYS;
+	loop->now = clock_now();
+	run_again(loop);
+	for (int i = 0; i < n; i++) {
+		struct loop_fd *lfd = ev[i].data.ptr;
+		if (lfd->fd < 0)
+			continue;
+		lfd->ready |= readiness(ev[i].events);
+		lfd->event(lfd);
+	}
+	timers_run(&loop->timers, loop->now);
+	run_work(loop);
+	sweep(loop);
+	return 0;
+}
+
+int loop_run(struct loop *loop)
+{
+	loop->stopped = false;
+	while (!loop->stopped) {
+		int rc = loop_turn(loop, CLOCK_NEVER);
+		if (rc != 0)
+			return rc;
+	}
+	return 0;
+}
+
+void loop_stop(struct loop *loop)
+{
+	loop->stopped = true;
+}

@@ -1,0 +1,78 @@
+#include "base/hash.h"
+#include "unit/unit.h"
+
+struct item {
+	struct hash_node node;
+	uint64_t key;
+};
+
+static struct item *find(struct hash *h, uint64_t key)
+{
+	uint64_t hv = hash_u64(key, 7);
+	for (struct hash_node *n = hash_find(h, hv); n != NULL; n = hash_find_next(n)) {
+		struct item *it = (struct item *)n;
+		if (it->key == key)
+			return it;
+	}
+	return NULL;
+}
+
+START_TEST(add_find_remove_at_every_size)
+{
+	enum { N = 3000 };
+	static struct item items[N];
+	struct unit_mem m;
+	struct hash h;
+	unit_mem_init(&m);
+	hash_init(&h, &m.mem);
+	for (uint64_t i = 0; i < N; i++) {
+		items[i].key = i * 2 + 1;
+		ck_assert_int_eq(hash_add(&h, &items[i].node, hash_u64(items[i].key, 7)), 0);
+		ck_assert_ptr_eq(find(&h, items[i / 2].key), &items[i / 2]);
+		ck_assert_ptr_null(find(&h, items[i].key + 1));
+	}
+	for (uint64_t i = 0; i < N; i++) {
+		ck_assert_ptr_eq(find(&h, items[i].key), &items[i]);
+		hash_remove(&h, &items[i].node);
+		ck_assert_ptr_null(find(&h, items[i].key));
+		ck_assert_uint_eq(h.count, N - 1 - i);
+	}
+	ck_assert_ptr_null(hash_any(&h));
+	hash_fini(&h);
+	ck_assert_uint_eq(m.live, 0);
+}
+END_TEST
+
+START_TEST(without_memory_it_keeps_its_size)
+{
+	static struct item items[64];
+	struct unit_mem m;
+	struct hash h;
+	unit_mem_init(&m);
+	m.fail_at = 1;
+	hash_init(&h, &m.mem);
+	ck_assert_int_lt(hash_add(&h, &items[0].node, 1), 0);
+	ck_assert_uint_eq(h.count, 0);
+	m.fail_at = 3;
+	m.sticky = 1;
+	for (uint64_t i = 0; i < 64; i++) {
+		items[i].key = i;
+		ck_assert_int_eq(hash_add(&h, &items[i].node, hash_u64(i, 7)), 0);
+	}
+	ck_assert(m.failed);
+	for (uint64_t i = 0; i < 64; i++)
+		ck_assert_ptr_eq(find(&h, i), &items[i]);
+	hash_fini(&h);
+	ck_assert_uint_eq(m.live, 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("hash");
+	TCase *t = tcase_create("hash");
+	tcase_add_test(t, add_find_remove_at_every_size);
+	tcase_add_test(t, without_memory_it_keeps_its_size);
+	suite_add_tcase(s, t);
+	return unit_main(s);
+}
