@@ -1,0 +1,193 @@
+"""A bus of real daemons: configuration files in a folder of the test, processes, and everything a
+test puts around them, all taken down in the right order at the end."""
+
+import time
+from collections import namedtuple
+
+from daemon import Daemon
+from net import Listener, Ports, Server, Stream, Unanswering, tcp_url
+from nameserver import NameServer
+from relay import Relay
+from wait import DEADLINE
+
+Service = namedtuple("Service", "name url segments")
+
+
+class Node:
+    """One controller or segment: what its file says, and its process while it runs."""
+
+    def __init__(self, folder, program, name):
+        self.program, self.name = program, name
+        self.path = folder / f"{name}.ini"
+        self.options = {"drain_timeout": "10s"}
+        self.sections = []
+        self.daemon = None
+        self.runs = []
+        self.prefix = ()
+        self._folder = folder
+
+    def section(self, name, bind, *servers, **keys):
+        """Adds a service; a key whose value is None is left out."""
+        lines = [("bind", bind)] + [("server", server) for server in servers]
+        lines += [(key, value) for key, value in keys.items() if value is not None]
+        self.sections.append((name, lines))
+
+    def text(self):
+        sections = [("Cloudbus", [])] + self.sections
+        for key, value in self.options.items():
+            values = value if isinstance(value, (list, tuple)) else [value]
+            sections[0][1].extend((key, item) for item in values)
+        return "\n".join(f"[{name}]\n" + "".join(f"{key}={value}\n" for key, value in lines)
+                         for name, lines in sections)
+
+    def spawn(self, nofile=None):
+        """Starts the process without waiting for it."""
+        self.path.write_text(self.text(), encoding="utf-8")
+        log = self._folder / f"{self.name}.{len(self.runs) + 1}.log"
+        self.daemon = Daemon(self.program, self.path, log, self.prefix, nofile)
+        self.runs.append(self.daemon)
+        return self.daemon
+
+    def start(self, nofile=None):
+        """Starts the process and waits until it is ready."""
+        self.spawn(nofile).wait_ready()
+        return self.daemon
+
+
+class Bus:
+    """One controller and any number of segments.  Nothing of it outlives close()."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.ports = Ports()
+        self.controller = Node(folder, "controller", "controller")
+        self.segments = []
+        self._things = []  # streams, listeners, servers, relays: in order of creation
+        self._numbers = 0
+
+    # --- configuration ---
+
+    def _number(self):
+        self._numbers += 1
+        return self._numbers
+
+    def address(self, kind="tcp"):
+        """A fresh address of a kind: tcp, tcp6, unix, abstract."""
+        if kind == "tcp":
+            return tcp_url("127.0.0.1", self.ports.reserve("127.0.0.1"))
+        if kind == "tcp6":
+            return tcp_url("::1", self.ports.reserve("::1"))
+        if kind == "unix":
+            return f"unix://{self.folder}/s{self._number()}"
+        assert kind == "abstract"
+        return f"unix://@cloudbus-e2e-{self.folder.name}-{id(self):x}-{self._number()}"
+
+    def segment(self):
+        node = Node(self.folder, "segment", f"segment{len(self.segments) + 1}")
+        self.segments.append(node)
+        return node
+
+    def service(self, *backends, name=None, front="tcp", link="tcp", through=None, segment_keys=None,
+                **keys):
+        """A service of the controller with a segment of its own for every backend.
+
+        `front` and `link` are kinds of addresses; `through` turns a segment's address into the one
+        that the controller uses, e.g. a relay's.  `keys` go to the controller's section."""
+        name = name or f"service{self._number()}"
+        url, servers, nodes = self.address(front), [], []
+        for backend in backends:
+            node = self.segment()
+            bind = self.address(link)
+            node.section(name, bind, getattr(backend, "url", backend), **(segment_keys or {}))
+            servers.append(through(bind) if through else bind)
+            nodes.append(node)
+        self.controller.section(name, url, *servers, **keys)
+        return Service(name, url, nodes)
+
+    # --- running ---
+
+    def start(self):
+        """Starts every segment, then the controller, and waits for the links."""
+        for node in self.segments:
+            node.spawn()
+        for node in self.segments:
+            node.daemon.wait_ready()
+        self.controller.start()
+        self.wait_links()
+
+    def wait_links(self):
+        servers = {value.lower() for _, lines in self.controller.sections
+                   for key, value in lines if key == "server"}
+        self.controller.daemon.wait_links(len(servers))
+
+    def daemons(self):
+        """The runs of all nodes, the oldest first."""
+        return [run for node in [self.controller, *self.segments] for run in node.runs]
+
+    # --- around it ---
+
+    def keep(self, thing):
+        self._things.append(thing)
+        return thing
+
+    def connect(self, service, **kwargs):
+        return self.keep(Stream.connect(getattr(service, "url", service), **kwargs))
+
+    def listen(self, url="tcp://127.0.0.1:0", **kwargs):
+        """A backend that the test plays by hand."""
+        return self.keep(Listener(url, **kwargs))
+
+    def serve(self, handler, url="tcp://127.0.0.1:0"):
+        """A backend that serves by itself."""
+        return self.keep(Server(handler, url))
+
+    def relay(self, target, **kwargs):
+        """A TCP relay to `target` that a test can disturb."""
+        return self.keep(Relay(target, **kwargs))
+
+    def nameserver(self):
+        server = self.keep(NameServer())
+        self.controller.options["dns"] = server.address
+        return server
+
+    def unanswering(self, **kwargs):
+        return self.keep(Unanswering(**kwargs))
+
+    def pair(self, service, backend):
+        """A session seen from both ends: the client's stream and the backend's."""
+        client = self.connect(service)
+        return client, backend.accept()
+
+    def close(self):
+        """Takes everything down.  With all their peers gone the daemons must have no session left:
+        each drains at once and exits 0.  A list of what was wrong."""
+        wrong = []
+        for thing in self._things:
+            (thing.reset if isinstance(thing, Stream) else thing.close)()
+        running = [run for run in self.daemons() if run.running()]
+        for run in running:
+            run.thaw()
+            run.terminate()
+        end = time.monotonic() + DEADLINE
+        for run in running:
+            try:
+                status = run.wait_exit(max(1.0, end - time.monotonic()))
+                if status != 0:
+                    wrong.append(f"{run.program} exited with {status}")
+            except AssertionError:
+                wrong.append(f"{run.program} had to be killed")
+                run.kill()
+        for run in self.daemons():
+            try:
+                run.check()
+            except AssertionError as error:
+                wrong.append(str(error))
+        self.ports.close()
+        return wrong
+
+    def print_logs(self):
+        for node in [self.controller, *self.segments]:
+            for number, run in enumerate(node.runs, 1):
+                print(f"--- {node.name}.ini ---\n{node.text()}")
+                print(f"--- {node.name}, run {number}, exit {run.process.returncode} ---")
+                print(run.log())

@@ -1,0 +1,43 @@
+import os
+import resource
+import shutil
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from bus import Bus  # noqa: E402 (the path comes first)
+
+
+def pytest_configure():
+    # Thousands of sessions have both of their ends in this process.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 1 << 16), hard))
+
+
+@pytest.fixture
+def bus(tmp_path):
+    """A bus to configure and start; its end is part of the test."""
+    value = Bus(tmp_path)
+    try:
+        yield value
+    finally:
+        wrong = value.close()
+        value.print_logs()  # shown for a failed test only
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.fixture
+def need():
+    """need("psql"): the path of a tool; without it the test is skipped, or fails if
+    CLOUDBUS_E2E_REQUIRE=1."""
+    def find(tool, *folders):
+        path = shutil.which(tool, path=os.pathsep.join([os.environ["PATH"], "/usr/sbin", *folders]))
+        if path is None:
+            message = f"{tool} is not installed"
+            if os.environ.get("CLOUDBUS_E2E_REQUIRE") == "1":
+                pytest.fail(message)
+            pytest.skip(message)
+        return path
+    return find
