@@ -1,0 +1,574 @@
+#include "session/mux.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "session/mux_impl.h"
+#include "session/mux_in.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define GOAWAY_PATIENCE (1 * CLOCK_SEC) /* how long an announcement waits for its PONG */
+#define PROBE_INTERVAL (1 * CLOCK_SEC)
+enum {
+	WORN_MARGIN = 1 << 16, /* ids left when a transport should be replaced */
+	FRAME_CAP_MIN = 1400,  /* bytes: about one segment */
+	FRAME_CAP_START = 256 << 10,
+};
+
+struct mux *mux_new(struct mem *mem, const struct mux_options *opt, uint64_t now)
+{
+	struct mux *m = mem_zalloc(mem, sizeof *m);
+	if (m == NULL)
+		return NULL;
+	m->mem = mem;
+	m->opt = *opt;
+	if (m->opt.max_streams == 0)
+		m->opt.max_streams = WIRE_STREAMS_DEFAULT;
+	if (m->opt.window == 0)
+		m->opt.window = WIRE_WINDOW_DEFAULT;
+	if (m->opt.window_ceiling < m->opt.window)
+		m->opt.window_ceiling = m->opt.window;
+	if (m->opt.quantum == 0)
+		m->opt.quantum = MUX_QUANTUM;
+	if (m->opt.last_id == 0)
+		m->opt.last_id = WIRE_STREAM_MAX;
+	if (m->opt.hello_timeout == 0)
+		m->opt.hello_timeout = MUX_HELLO_TIMEOUT;
+	decoder_init(&m->decoder);
+	liveness_init(&m->liveness, opt->link_timeout, now);
+	budget_init(&m->budget, now);
+	sched_init(&m->sched, m->opt.quantum);
+	hash_init(&m->table, mem);
+	list_init(&m->all);
+	list_init(&m->control);
+	list_init(&m->doomed);
+	m->started = now;
+	m->next_id = opt->side == MUX_DIALLED ? 1 : 2;
+	m->frame_cap = FRAME_CAP_START;
+	m->hello_unsent = true;
+	m->window = m->window_rx = m->opt.window;
+	m->may_grow = true;
+	(void)liveness_ask(&m->liveness, now); /* the first round trip */
+	return m;
+}
+
+static void stream_free(struct mux_stream *s)
+{
+	mem_free(s->mux->mem, s->open);
+	mem_free(s->mux->mem, s);
+}
+
+void mux_free(struct mux *m)
+{
+	if (m == NULL)
+		return;
+	list_splice(&m->all, &m->doomed);
+	for (struct list *node; (node = list_first(&m->all)) != NULL;) {
+		struct mux_stream *s = container_of(node, struct mux_stream, all);
+		list_remove(node);
+		if (s->tabled)
+			hash_remove(&m->table, &s->node);
+		stream_free(s);
+	}
+	for (struct hash_node *n; (n = hash_any(&m->table)) != NULL;) {
+		hash_remove(&m->table, n);
+		stream_free(container_of(n, struct mux_stream, node));
+	}
+	hash_fini(&m->table);
+	mem_free(m->mem, m);
+}
+
+int mux_receive(struct mux *m, const uint8_t **p, size_t *n, uint64_t now, struct mux_event *ev)
+{
+	if (m->failed == 0)
+		m->failed = mux_in_next(m, p, n, now, ev);
+	return m->failed;
+}
+
+struct mux_stream *mux_pending(const struct mux *m, uint32_t *n)
+{
+	*n = decoder_pending(&m->decoder);
+	return *n > 0 && m->data != NULL && !m->data->released ? m->data : NULL;
+}
+
+bool mux_took(struct mux *m, uint32_t n, uint64_t now)
+{
+	struct mux_stream *s = m->data;
+	decoder_skip(&m->decoder, n);
+	liveness_heard(&m->liveness, now);
+	mux_consumed(s, n, now);
+	if (decoder_pending(&m->decoder) > 0)
+		return false;
+	m->data = NULL;
+	if (!(m->decoder.header.flags & WIRE_FIN))
+		return false;
+	stream_set_rx(s, STREAM_FIN);
+	mux_impl_retire(s, now);
+	return true;
+}
+
+void mux_consumed(struct mux_stream *s, uint64_t n, uint64_t now)
+{
+	if (credit_rx_consumed(&s->rx_credit, n) && s->rx == STREAM_OPEN) {
+		mux_impl_slot(s, STREAM_SLOT_CREDIT);
+		mux_probe(s->mux, now);
+	}
+}
+
+/* --- streams ------------------------------------------------------------------ */
+
+static uint64_t id_hash(const struct mux *m, uint32_t id)
+{
+	return hash_u64(id, m->opt.seed);
+}
+
+struct mux_stream *mux_impl_find(const struct mux *m, uint32_t id)
+{
+	/* hash_u64 is a bijection: equal hashes are equal ids. */
+	struct hash_node *n = hash_find(&m->table, id_hash(m, id));
+	return n == NULL ? NULL : container_of(n, struct mux_stream, node);
+}
+
+struct mux_stream *mux_impl_add(struct mux *m, uint32_t id, bool ours, uint64_t now)
+{
+	struct mux_stream *s = mem_zalloc(m->mem, sizeof *s);
+	if (s == NULL)
+		return NULL;
+	if (hash_add(&m->table, &s->node, id_hash(m, id)) != 0) {
+		mem_free(m->mem, s);
+		return NULL;
+	}
+	s->mux = m;
+	s->id = id;
+	s->ours = ours;
+	s->opened = now;
+	s->tabled = true;
+	sched_item_init(&s->sched);
+	list_init(&s->control);
+	list_append(&m->all, &s->all);
+	*(ours ? &m->ours : &m->theirs) += 1;
+	return s;
+}
+
+void mux_impl_slot(struct mux_stream *s, enum stream_slot slot)
+{
+	if (!s->tabled)
+		return;
+	s->slots |= (uint8_t)slot;
+	if (list_empty(&s->control))
+		list_append(&s->mux->control, &s->control);
+}
+
+void mux_impl_unslot(struct mux_stream *s, enum stream_slot slot)
+{
+	s->slots &= (uint8_t) ~(unsigned)slot;
+	if (s->slots == 0)
+		list_remove(&s->control);
+}
+
+static void untable(struct mux_stream *s, uint64_t now)
+{
+	struct mux *m = s->mux;
+	hash_remove(&m->table, &s->node);
+	*(s->ours ? &m->ours : &m->theirs) -= 1;
+	s->tabled = false;
+	s->slots = 0;
+	list_remove(&s->control);
+	sched_remove(&m->sched, &s->sched, now);
+	if (s->released)
+		stream_free(s);
+}
+
+void mux_impl_retire(struct mux_stream *s, uint64_t now)
+{
+	if (s->tabled && stream_is_closed(s) && !(s->slots & STREAM_SLOT_RESET))
+		untable(s, now);
+}
+
+void mux_impl_schedule(struct mux_stream *s, uint64_t now)
+{
+	bool may = s->wants && s->tabled && s->tx == STREAM_OPEN &&
+		   !(s->slots & STREAM_SLOT_RESET) && credit_tx_left(&s->tx_credit) > 0;
+	if (may)
+		sched_add(&s->mux->sched, &s->sched, now);
+	else
+		sched_remove(&s->mux->sched, &s->sched, now);
+}
+
+void mux_impl_aborted(struct mux_stream *s, uint32_t code, uint64_t now)
+{
+	struct mux *m = s->mux;
+	stream_set_rx(s, STREAM_RESET);
+	mux_impl_unslot(s, STREAM_SLOT_CREDIT);
+	if (s->slots & STREAM_SLOT_OPEN) {
+		/* Its OPEN never left: there is nobody to answer. */
+		stream_set_tx(s, STREAM_RESET);
+		untable(s, now);
+		return;
+	}
+	if (s->tx == STREAM_OPEN && !(s->slots & STREAM_SLOT_RESET)) {
+		s->code = code;
+		mux_impl_slot(s, STREAM_SLOT_RESET);
+	}
+	sched_remove(&m->sched, &s->sched, now);
+	mux_impl_retire(s, now);
+}
+
+bool mux_can_open(const struct mux *m)
+{
+	return m->failed == 0 && m->ready && m->sent == GOAWAY_NONE && m->received == GOAWAY_NONE &&
+	       m->next_id <= m->opt.last_id && m->ours < m->peer_max;
+}
+
+bool mux_is_worn(const struct mux *m)
+{
+	uint32_t margin = m->opt.last_id / 2 < WORN_MARGIN ? m->opt.last_id / 2 : WORN_MARGIN;
+	return m->next_id > m->opt.last_id - margin;
+}
+
+int mux_open(
+	struct mux *m, struct wire_open *open, void *user, uint64_t now, struct mux_stream **out)
+{
+	if (!mux_can_open(m))
+		return m->ready && m->ours >= m->peer_max ? ERR_LIMIT : ERR_CLOSED;
+	struct wire_open *copy = mem_alloc(m->mem, sizeof *copy);
+	if (copy == NULL)
+		return ERR_NOMEM;
+	struct mux_stream *s = mux_impl_add(m, m->next_id, true, now);
+	if (s == NULL) {
+		mem_free(m->mem, copy);
+		return ERR_NOMEM;
+	}
+	m->next_id += 2;
+	open->window = m->window;
+	*copy = *open;
+	s->open = copy;
+	s->user = user;
+	credit_tx_init(&s->tx_credit, m->window_tx);
+	credit_rx_init(&s->rx_credit, m->window, now);
+	mux_impl_slot(s, STREAM_SLOT_OPEN);
+	*out = s;
+	return 0;
+}
+
+void mux_set_user(struct mux_stream *s, void *user)
+{
+	s->user = user;
+}
+
+void *mux_user(const struct mux_stream *s)
+{
+	return s->user;
+}
+
+uint32_t mux_stream_id(const struct mux_stream *s)
+{
+	return s->id;
+}
+
+uint64_t mux_held(const struct mux_stream *s)
+{
+	return credit_rx_held(&s->rx_credit);
+}
+
+bool mux_is_blocked(const struct mux_stream *s)
+{
+	return credit_tx_left(&s->tx_credit) == 0;
+}
+
+size_t mux_count(const struct mux *m)
+{
+	return m->table.count;
+}
+
+struct mux_stream *mux_any(const struct mux *m, void **user)
+{
+	struct list *node = list_first(&m->all);
+	if (node == NULL)
+		node = list_first(&m->doomed);
+	if (node == NULL)
+		return NULL;
+	struct mux_stream *s = container_of(node, struct mux_stream, all);
+	*user = s->user;
+	return s;
+}
+
+void mux_close(struct mux_stream *s, uint32_t code, uint64_t now)
+{
+	assert(!s->released);
+	s->released = true;
+	s->user = NULL;
+	s->wants = false;
+	list_remove(&s->all);
+	if (!s->tabled) {
+		stream_free(s);
+		return;
+	}
+	if (s->slots & STREAM_SLOT_OPEN) {
+		untable(s, now); /* its OPEN never left: the peer need not know */
+		return;
+	}
+	mux_impl_unslot(s, STREAM_SLOT_CREDIT);
+	sched_remove(&s->mux->sched, &s->sched, now);
+	if (!stream_is_closed(s) && !(s->slots & STREAM_SLOT_RESET)) {
+		s->code = code;
+		mux_impl_slot(s, STREAM_SLOT_RESET);
+	}
+	mux_impl_retire(s, now);
+}
+
+/* --- out ---------------------------------------------------------------------- */
+
+static bool control_pending(const struct mux *m)
+{
+	return m->hello_unsent || m->pong_unsent || m->liveness.unsent || m->limits_unsent ||
+	       m->limits_ack_unsent || m->sent == GOAWAY_ANNOUNCE || m->sent == GOAWAY_CONCLUDE ||
+	       !list_empty(&m->control);
+}
+
+bool mux_has_output(const struct mux *m)
+{
+	return control_pending(m) || m->sched.waiting > 0;
+}
+
+uint32_t mux_waiting(const struct mux *m)
+{
+	return m->sched.waiting;
+}
+
+static size_t put_hello(struct mux *m, uint8_t *buf)
+{
+	struct wire_hello v = {.version = WIRE_VERSION,
+		.role = (uint8_t)m->opt.role,
+		.max_streams = m->opt.max_streams,
+		.window = m->opt.window};
+	memcpy(v.instance, m->opt.instance, WIRE_ID);
+	m->hello_unsent = false;
+	return wire_put_hello(buf, &v);
+}
+
+static size_t put_goaway(struct mux *m, uint8_t *buf)
+{
+	struct wire_goaway v = {.last = m->highest, .code = m->goaway_code};
+	if (m->sent == GOAWAY_ANNOUNCE) {
+		v.last = WIRE_GOAWAY_OPEN;
+		m->sent = GOAWAY_ANNOUNCED;
+		m->goaway_ping = liveness_ping_after(&m->liveness);
+	} else {
+		m->sent = GOAWAY_FINAL;
+	}
+	return wire_put_goaway(buf, &v);
+}
+
+/* One pending frame of the transport itself, or 0. */
+static size_t put_own(struct mux *m, uint8_t *buf, uint64_t now)
+{
+	uint64_t opaque;
+	if (m->hello_unsent)
+		return put_hello(m, buf);
+	if (m->pong_unsent) {
+		m->pong_unsent = false;
+		return wire_put_ping(buf, m->pong, true);
+	}
+	if (m->limits_ack_unsent) {
+		m->limits_ack_unsent = false;
+		return wire_put_limits(buf, &m->limits_ack, true);
+	}
+	if (m->limits_unsent) {
+		struct wire_limits v = {m->opt.max_streams, m->window};
+		m->limits_unsent = false;
+		m->window_sent = m->window;
+		return wire_put_limits(buf, &v, false);
+	}
+	if (m->sent == GOAWAY_ANNOUNCE || m->sent == GOAWAY_CONCLUDE)
+		return put_goaway(m, buf);
+	if (liveness_take(&m->liveness, now, &opaque))
+		return wire_put_ping(buf, opaque, false);
+	return 0;
+}
+
+/* One pending frame of a stream that has a slot taken. */
+static size_t put_slot(struct mux_stream *s, uint8_t *buf, uint64_t now)
+{
+	struct mux *m = s->mux;
+	if (s->slots & STREAM_SLOT_OPEN) {
+		size_t n = wire_put_open(buf, s->id, s->open);
+		mem_free(m->mem, s->open);
+		s->open = NULL;
+		mux_impl_unslot(s, STREAM_SLOT_OPEN);
+		return n;
+	}
+	if (s->slots & STREAM_SLOT_CREDIT) {
+		struct credit_growth g = {.now = now,
+			.rtt = liveness_rtt(&m->liveness),
+			.ceiling = m->may_grow ? m->opt.window_ceiling : 0};
+		mux_impl_unslot(s, STREAM_SLOT_CREDIT);
+		return wire_put_credit(buf, s->id, credit_rx_grant(&s->rx_credit, &g));
+	}
+	assert(s->slots & STREAM_SLOT_RESET);
+	size_t n = wire_put_reset(buf, s->id, s->code);
+	mux_impl_unslot(s, STREAM_SLOT_RESET);
+	stream_set_tx(s, STREAM_RESET);
+	return n;
+}
+
+size_t mux_control(struct mux *m, uint8_t *buf, size_t room, uint64_t now)
+{
+	size_t n = 0;
+	while (room - n >= MUX_CONTROL_ROOM) {
+		size_t step = put_own(m, buf + n, now);
+		if (step == 0) {
+			struct list *node = list_first(&m->control);
+			if (node == NULL)
+				break;
+			struct mux_stream *s = container_of(node, struct mux_stream, control);
+			step = put_slot(s, buf + n, now);
+			mux_impl_retire(s, now);
+		}
+		n += step;
+	}
+	return n;
+}
+
+void mux_ready(struct mux_stream *s, uint64_t now)
+{
+	s->wants = true;
+	mux_impl_schedule(s, now);
+}
+
+struct mux_stream *mux_next(struct mux *m, uint32_t *grant)
+{
+	if (control_pending(m))
+		return NULL;
+	struct sched_item *it = sched_next(&m->sched, grant);
+	if (it == NULL)
+		return NULL;
+	struct mux_stream *s = container_of(it, struct mux_stream, sched);
+	uint64_t left = credit_tx_left(&s->tx_credit);
+	if (*grant > left)
+		*grant = (uint32_t)left;
+	if (*grant > m->frame_cap)
+		*grant = m->frame_cap;
+	return s;
+}
+
+size_t mux_commit(struct mux_stream *s, uint32_t n, enum mux_more more, uint64_t now,
+	uint8_t header[static WIRE_HEADER])
+{
+	struct mux *m = s->mux;
+	assert(s->tx == STREAM_OPEN);
+	sched_charge(&m->sched, &s->sched, (uint64_t)n + WIRE_HEADER);
+	credit_tx_sent(&s->tx_credit, n);
+	s->wants = more == MUX_MORE;
+	size_t length = n > 0 || more == MUX_END ? WIRE_HEADER : 0;
+	if (length > 0) {
+		struct wire_header h = {n, WIRE_DATA, more == MUX_END ? WIRE_FIN : 0, s->id};
+		wire_put_header(header, &h);
+	}
+	if (more == MUX_END)
+		stream_set_tx(s, STREAM_FIN);
+	mux_impl_schedule(s, now);
+	mux_impl_retire(s, now);
+	return length;
+}
+
+void mux_set_rate(struct mux *m, uint64_t bytes_per_sec)
+{
+	uint64_t cap = bytes_per_sec / (CLOCK_SEC / MUX_FRAME_TIME);
+	if (bytes_per_sec == 0)
+		cap = FRAME_CAP_START;
+	if (cap < FRAME_CAP_MIN)
+		cap = FRAME_CAP_MIN;
+	m->frame_cap = cap > WIRE_DATA_MAX ? WIRE_DATA_MAX : (uint32_t)cap;
+}
+
+/* --- limits, time --------------------------------------------------------------- */
+
+void mux_set_window(struct mux *m, uint32_t window, bool may_grow)
+{
+	m->may_grow = may_grow;
+	if (window == m->window)
+		return;
+	m->window = window;
+	m->limits_unsent = m->window_sent == 0 && m->window != m->window_rx;
+}
+
+uint64_t mux_rtt(const struct mux *m)
+{
+	return liveness_rtt(&m->liveness);
+}
+
+void mux_probe(struct mux *m, uint64_t now)
+{
+	if (now - m->probed >= PROBE_INTERVAL && liveness_ask(&m->liveness, now))
+		m->probed = now;
+}
+
+uint64_t mux_deadline(const struct mux *m)
+{
+	uint64_t at = liveness_deadline(&m->liveness);
+	if (!m->ready && m->started + m->opt.hello_timeout < at)
+		at = m->started + m->opt.hello_timeout;
+	if (m->sent == GOAWAY_ANNOUNCED && m->goaway_at < at)
+		at = m->goaway_at;
+	return at;
+}
+
+int mux_tick(struct mux *m, uint64_t now)
+{
+	if (m->failed != 0)
+		return m->failed;
+	if (!m->ready && now >= m->started + m->opt.hello_timeout) {
+		m->why = "no HELLO in time";
+		m->failed = ERR_TIMEOUT;
+	} else if (liveness_tick(&m->liveness, now) != 0) {
+		m->why = "not a byte within link_timeout";
+		m->failed = ERR_TIMEOUT;
+	}
+	if (m->failed != 0)
+		m->fail_code = WIRE_TIMED_OUT;
+	if (m->sent == GOAWAY_ANNOUNCED && now >= m->goaway_at)
+		m->sent = GOAWAY_CONCLUDE;
+	return m->failed;
+}
+
+/* --- the end --------------------------------------------------------------------- */
+
+void mux_goaway(struct mux *m, uint32_t code, uint64_t now)
+{
+	if (m->sent != GOAWAY_NONE)
+		return;
+	m->sent = GOAWAY_ANNOUNCE;
+	m->goaway_code = code;
+	m->goaway_at = now + GOAWAY_PATIENCE;
+	(void)liveness_ask(&m->liveness, now);
+}
+
+bool mux_is_going(const struct mux *m)
+{
+	return m->sent != GOAWAY_NONE || m->received != GOAWAY_NONE;
+}
+
+bool mux_is_finished(const struct mux *m)
+{
+	return m->sent == GOAWAY_FINAL && m->received == GOAWAY_FINAL && m->table.count == 0 &&
+	       !control_pending(m);
+}
+
+const char *mux_failure(const struct mux *m, uint32_t *code)
+{
+	*code = m->fail_code;
+	return m->why != NULL ? m->why : "no failure";
+}
+
+size_t mux_last_words(const struct mux *m, uint8_t *buf)
+{
+	struct wire_goaway v = {.last = m->highest, .code = m->fail_code};
+	return wire_put_goaway(buf, &v);
+}
+
+const struct wire_hello *mux_peer(const struct mux *m)
+{
+	return &m->peer;
+}

@@ -1,0 +1,315 @@
+#include "session/mux_in.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* A stream reset by its opener sooner than this, and without an answer, costs a point. */
+#define RAPID_RESET (1 * CLOCK_SEC)
+
+/* CREDIT in smaller steps costs a point: half of the smallest window. */
+enum { CREDIT_STEP_MIN = WIRE_WINDOW_MIN / 2 };
+
+static int fail(struct mux *m, uint32_t code, const char *why)
+{
+	m->fail_code = code;
+	m->why = why;
+	return code == WIRE_FLOOD ? ERR_LIMIT : code == WIRE_INTERNAL ? ERR_NOMEM : ERR_PROTOCOL;
+}
+
+static int spend(struct mux *m, uint64_t now, const char *why)
+{
+	return budget_spend(&m->budget, now) == 0 ? 0 : fail(m, WIRE_FLOOD, why);
+}
+
+static int on_hello(struct mux *m, const struct decoder_out *f, struct mux_event *ev)
+{
+	const char *why;
+	if (m->ready)
+		return fail(m, WIRE_PROTOCOL, "HELLO came twice");
+	if (wire_get_hello(&m->peer, f->p, f->n, &why) != 0)
+		return fail(m, WIRE_PROTOCOL, why);
+	m->ready = true;
+	m->window_tx = m->peer.window;
+	m->peer_max = m->peer.max_streams;
+	ev->type = MUX_READY;
+	return 0;
+}
+
+static int on_ping(struct mux *m, const struct decoder_out *f, uint64_t now)
+{
+	uint64_t opaque = wire_get_ping(f->p);
+	if (f->header.flags & WIRE_ACK) {
+		if (!liveness_answer(&m->liveness, opaque, now))
+			return spend(m, now, "PONGs that answer no PING");
+		if (m->sent != GOAWAY_ANNOUNCED)
+			return 0;
+		if (opaque >= m->goaway_ping)
+			m->sent = GOAWAY_CONCLUDE;
+		else
+			(void)liveness_ask(&m->liveness, now);
+		return 0;
+	}
+	m->pong = opaque; /* the last one is the one that is answered */
+	m->pong_unsent = true;
+	return spend(m, now, "too many PINGs");
+}
+
+static int on_limits(struct mux *m, const struct decoder_out *f, uint64_t now)
+{
+	struct wire_limits v;
+	const char *why;
+	if (wire_get_limits(&v, f->p, &why) != 0)
+		return fail(m, WIRE_PROTOCOL, why);
+	if (f->header.flags & WIRE_ACK) {
+		if (m->window_sent == 0 || v.window != m->window_sent)
+			return fail(m, WIRE_PROTOCOL, "answer to LIMITS that were not sent");
+		m->window_rx = v.window;
+		m->window_sent = 0;
+		m->limits_unsent = m->window_rx != m->window;
+		return 0;
+	}
+	m->window_tx = v.window;
+	m->peer_max = v.max_streams;
+	m->limits_ack = v;
+	m->limits_ack_unsent = true;
+	return spend(m, now, "too many LIMITS");
+}
+
+/* Streams above the last id are lost to the peer: they wait in `doomed` to be told. */
+static void doom(struct mux *m, uint32_t last)
+{
+	list_each_safe (node, &m->all) {
+		struct mux_stream *s = container_of(node, struct mux_stream, all);
+		if (s->ours && s->tabled && s->id > last && s->rx != STREAM_RESET) {
+			list_remove(node);
+			list_append(&m->doomed, node);
+		}
+	}
+}
+
+static int on_goaway(struct mux *m, const struct decoder_out *f, struct mux_event *ev)
+{
+	struct wire_goaway v;
+	wire_get_goaway(&v, f->p);
+	if (m->received == GOAWAY_FINAL)
+		return fail(m, WIRE_PROTOCOL, "GOAWAY after the last one");
+	bool final = v.last != WIRE_GOAWAY_OPEN;
+	if (final && v.last >= m->next_id)
+		return fail(m, WIRE_PROTOCOL, "GOAWAY names a stream that was not opened");
+	bool news = m->received == GOAWAY_NONE;
+	m->received = final ? GOAWAY_FINAL : GOAWAY_ANNOUNCED;
+	if (final) {
+		doom(m, v.last);
+		if (m->sent != GOAWAY_FINAL)
+			m->sent = GOAWAY_CONCLUDE;
+	}
+	if (news) {
+		ev->type = MUX_GOAWAY;
+		ev->code = v.code;
+	}
+	return 0;
+}
+
+static int on_open(struct mux *m, const struct decoder_out *f, uint64_t now, struct mux_event *ev)
+{
+	/* One for all: an OPEN is handed out and done with before the next is read. */
+	struct wire_open *open = &m->peer_open;
+	const char *why;
+	if (wire_get_open(open, f->p, f->n, &why) != 0)
+		return fail(m, WIRE_PROTOCOL, why);
+	if (m->theirs >= m->opt.max_streams)
+		return fail(m, WIRE_FLOOD, "more streams than HELLO allows");
+	struct mux_stream *s = mux_impl_add(m, f->header.stream, false, now);
+	if (s == NULL)
+		return fail(m, WIRE_INTERNAL, "out of memory");
+	m->highest = f->header.stream;
+	credit_tx_init(&s->tx_credit, open->window);
+	credit_rx_init(&s->rx_credit, m->window_rx, now);
+	if (m->sent == GOAWAY_FINAL) {
+		mux_close(s, WIRE_DRAINING, now);
+		return 0;
+	}
+	*ev = (struct mux_event){.type = MUX_OPEN, .stream = s, .open = open};
+	return 0;
+}
+
+static int on_credit(struct mux *m, struct mux_stream *s, const struct decoder_out *f, uint64_t now)
+{
+	uint64_t before = s->tx_credit.max;
+	if (credit_tx_update(&s->tx_credit, wire_get_credit(f->p)) != 0)
+		return fail(m, WIRE_PROTOCOL, "CREDIT goes back or is out of bounds");
+	mux_impl_schedule(s, now);
+	if (s->tx_credit.max - before < CREDIT_STEP_MIN)
+		return spend(m, now, "CREDIT in too small steps");
+	return 0;
+}
+
+static int on_reset(struct mux *m, struct mux_stream *s, const struct decoder_out *f, uint64_t now,
+	struct mux_event *ev)
+{
+	uint32_t code = wire_get_reset(f->p);
+	bool rapid = !s->ours && s->tx_credit.sent == 0 && now - s->opened < RAPID_RESET;
+	if (rapid && spend(m, now, "streams opened and reset at once") != 0)
+		return ERR_LIMIT;
+	if (!s->released)
+		*ev = (struct mux_event){
+			.type = MUX_RESET, .stream = s, .user = s->user, .code = code};
+	mux_impl_aborted(s, code, now);
+	return 0;
+}
+
+/* The frame against the state of its stream: s is NULL when it is not in the table. */
+static enum stream_phase phase_of(const struct mux *m, const struct mux_stream *s, uint32_t id)
+{
+	if (s != NULL)
+		return stream_phase(s);
+	bool ours = (id & 1) == (m->next_id & 1);
+	if (ours)
+		return id < m->next_id ? STREAM_PHASE_GONE : STREAM_PHASE_NEVER;
+	return id > m->highest && id <= WIRE_STREAM_MAX ? STREAM_PHASE_NEW : STREAM_PHASE_GONE;
+}
+
+static const char *fatal_reason(enum stream_phase phase, unsigned type)
+{
+	if (type == WIRE_OPEN)
+		return "OPEN with an id that may not be opened";
+	if (phase == STREAM_PHASE_NEW || phase == STREAM_PHASE_NEVER)
+		return "frame on a stream that was never opened";
+	return type == WIRE_DATA ? "DATA after the end of its stream"
+				 : "frame after the end of its stream";
+}
+
+static int check(struct mux *m, const struct decoder_out *f, struct mux_stream **out, bool *take,
+	uint64_t now)
+{
+	struct mux_stream *s = mux_impl_find(m, f->header.stream);
+	enum stream_phase phase = phase_of(m, s, f->header.stream);
+	enum stream_verdict v = stream_check(phase, (enum wire_type)f->header.type);
+	if (v == STREAM_FATAL)
+		return fail(m, WIRE_PROTOCOL, fatal_reason(phase, f->header.type));
+	*out = s;
+	*take = v == STREAM_TAKE;
+	return *take ? 0 : spend(m, now, "too many frames on closed streams");
+}
+
+static int on_stream_frame(
+	struct mux *m, const struct decoder_out *f, uint64_t now, struct mux_event *ev)
+{
+	struct mux_stream *s;
+	bool take;
+	int rc = check(m, f, &s, &take, now);
+	if (rc != 0 || !take)
+		return rc;
+	switch (f->header.type) {
+	case WIRE_OPEN:
+		return on_open(m, f, now, ev);
+	case WIRE_CREDIT:
+		return on_credit(m, s, f, now);
+	default:
+		assert(f->header.type == WIRE_RESET);
+		return on_reset(m, s, f, now, ev);
+	}
+}
+
+static int on_control(
+	struct mux *m, const struct decoder_out *f, uint64_t now, struct mux_event *ev)
+{
+	if (!m->ready && f->header.type != WIRE_HELLO)
+		return fail(m, WIRE_PROTOCOL, "the first frame is not HELLO");
+	switch (f->header.type) {
+	case WIRE_HELLO:
+		return on_hello(m, f, ev);
+	case WIRE_PING:
+		return on_ping(m, f, now);
+	case WIRE_GOAWAY:
+		return on_goaway(m, f, ev);
+	case WIRE_LIMITS:
+		return on_limits(m, f, now);
+	default:
+		return on_stream_frame(m, f, now, ev);
+	}
+}
+
+/* A DATA frame begins: is it legal, and who gets it? */
+static int on_data_header(struct mux *m, const struct decoder_out *f, uint64_t now)
+{
+	bool take;
+	if (!m->ready)
+		return fail(m, WIRE_PROTOCOL, "the first frame is not HELLO");
+	int rc = check(m, f, &m->data, &take, now);
+	if (rc != 0)
+		return rc;
+	if (credit_rx_received(&m->data->rx_credit, f->header.length) != 0)
+		return fail(m, WIRE_PROTOCOL, "DATA beyond the credit");
+	return 0;
+}
+
+/* The last byte of a DATA frame with FIN is in. */
+static void on_fin(struct mux *m, uint64_t now)
+{
+	struct mux_stream *s = m->data;
+	m->data = NULL;
+	stream_set_rx(s, STREAM_FIN);
+	mux_impl_unslot(s, STREAM_SLOT_CREDIT);
+	mux_impl_retire(s, now);
+}
+
+static int on_data(struct mux *m, const struct decoder_out *f, uint64_t now, struct mux_event *ev)
+{
+	if (f->first) {
+		int rc = on_data_header(m, f, now);
+		if (rc != 0)
+			return rc;
+	}
+	struct mux_stream *s = m->data;
+	bool fin = f->last && f->header.flags & WIRE_FIN;
+	if (!s->released && (f->n > 0 || fin))
+		*ev = (struct mux_event){.type = MUX_DATA,
+			.stream = s,
+			.user = s->user,
+			.p = f->p,
+			.n = f->n,
+			.fin = fin};
+	if (fin)
+		on_fin(m, now);
+	else if (f->last)
+		m->data = NULL;
+	return 0;
+}
+
+/* Streams left out by the peer's GOAWAY are told one at a time, as if they had been reset. */
+static bool tell_doomed(struct mux *m, uint64_t now, struct mux_event *ev)
+{
+	struct list *node = list_first(&m->doomed);
+	if (node == NULL)
+		return false;
+	struct mux_stream *s = container_of(node, struct mux_stream, all);
+	list_remove(node);
+	list_append(&m->all, node);
+	*ev = (struct mux_event){
+		.type = MUX_RESET, .stream = s, .user = s->user, .code = WIRE_DRAINING};
+	mux_impl_aborted(s, WIRE_DRAINING, now);
+	return true;
+}
+
+int mux_in_next(struct mux *m, const uint8_t **p, size_t *n, uint64_t now, struct mux_event *ev)
+{
+	*ev = (struct mux_event){.type = MUX_NONE};
+	if (*n > 0)
+		liveness_heard(&m->liveness, now);
+	while (!tell_doomed(m, now, ev)) {
+		struct decoder_out f;
+		int rc = decoder_next(&m->decoder, p, n, &f);
+		if (rc != 0)
+			return fail(m, WIRE_PROTOCOL, m->decoder.why);
+		if (f.item == DECODER_MORE)
+			return 0;
+		rc = f.item == DECODER_DATA ? on_data(m, &f, now, ev) : on_control(m, &f, now, ev);
+		if (rc != 0 || ev->type != MUX_NONE)
+			return rc;
+	}
+	return 0;
+}

@@ -1,0 +1,72 @@
+#include "session/sched.h"
+
+#include "base/clock.h"
+
+#include <assert.h>
+
+/* An item that was out of the lists for this long starts with a new quantum. */
+#define QUIET (1 * CLOCK_MS)
+
+void sched_init(struct sched *s, uint32_t quantum)
+{
+	assert(quantum > 0 && quantum <= 1 << 20);
+	list_init(&s->fresh);
+	list_init(&s->old);
+	s->waiting = 0;
+	s->quantum = quantum;
+}
+
+void sched_item_init(struct sched_item *it)
+{
+	list_init(&it->node);
+	it->deficit = 0;
+	it->queued = false;
+	it->quiet_since = 0;
+}
+
+void sched_add(struct sched *s, struct sched_item *it, uint64_t now)
+{
+	if (it->queued)
+		return;
+	if (it->quiet_since == 0 || now - it->quiet_since >= QUIET)
+		it->deficit = (int32_t)s->quantum;
+	list_append(it->deficit > 0 ? &s->fresh : &s->old, &it->node);
+	it->queued = true;
+	s->waiting++;
+}
+
+void sched_remove(struct sched *s, struct sched_item *it, uint64_t now)
+{
+	if (!it->queued)
+		return;
+	list_remove(&it->node);
+	it->queued = false;
+	it->quiet_since = now;
+	s->waiting--;
+}
+
+struct sched_item *sched_next(struct sched *s, uint32_t *grant)
+{
+	for (;;) {
+		struct list *first = list_first(&s->fresh);
+		if (first == NULL)
+			first = list_first(&s->old);
+		if (first == NULL)
+			return NULL;
+		struct sched_item *it = container_of(first, struct sched_item, node);
+		if (it->deficit > 0) {
+			*grant = s->waiting == 1 ? UINT32_MAX : (uint32_t)it->deficit;
+			return it;
+		}
+		it->deficit += (int32_t)s->quantum;
+		list_remove(&it->node);
+		list_append(&s->old, &it->node);
+	}
+}
+
+void sched_charge(struct sched *s, struct sched_item *it, uint64_t bytes)
+{
+	/* Who was alone and sent much owes no more than one quantum when others come. */
+	int64_t left = (int64_t)it->deficit - (int64_t)bytes;
+	it->deficit = left < -(int64_t)s->quantum ? -(int32_t)s->quantum : (int32_t)left;
+}

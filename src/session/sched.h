@@ -1,0 +1,51 @@
+/*
+ * sched - whose turn it is to send: deficit round robin, sparse streams first.
+ *
+ * Items that have something to send stand in one of two lists.  One that was quiet
+ * comes in at the end of the first list, which is served before the second, until
+ * it has used up one quantum; from then on it takes turns with the others.  So a
+ * stream that asks for little is never behind those that ask for much (the idea of
+ * fq_codel, RFC 8290 section 4).
+ */
+#ifndef CB_SESSION_SCHED_H
+#define CB_SESSION_SCHED_H
+
+#include "base/list.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct sched {
+	struct list fresh, old;
+	uint32_t waiting; /* items in both */
+	uint32_t quantum; /* bytes a turn */
+};
+
+struct sched_item {
+	struct list node;
+	int32_t deficit; /* bytes it may still send in this turn of its */
+	bool queued;
+	uint64_t quiet_since; /* when it last left the lists */
+};
+
+/* quantum: bytes, 1 .. 1 MiB. */
+void sched_init(struct sched *s, uint32_t quantum);
+
+void sched_item_init(struct sched_item *it);
+
+/* The item has something to send.  Does nothing if it is queued already. */
+void sched_add(struct sched *s, struct sched_item *it, uint64_t now);
+
+/* The item has nothing more to send, or may not.  Does nothing if it is not queued. */
+void sched_remove(struct sched *s, struct sched_item *it, uint64_t now);
+
+/*
+ * Who sends next, or NULL.  *grant gets the bytes it may send before the next
+ * call: UINT32_MAX when nobody else waits.
+ */
+struct sched_item *sched_next(struct sched *s, uint32_t *grant);
+
+/* A queued item sent `bytes`, however many. */
+void sched_charge(struct sched *s, struct sched_item *it, uint64_t bytes);
+
+#endif
