@@ -4,3 +4,24 @@ tests_unit_test_hash_SOURCES = tests/unit/test_hash.c
 tests_unit_test_hash_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_hash_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_hash_LDADD = libunit.a $(L_BASE) $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/test_addr
+TESTS += tests/unit/test_addr
+tests_unit_test_addr_SOURCES = tests/unit/test_addr.c
+tests_unit_test_addr_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_addr_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_addr_LDADD = libunit.a $(L_BASE) $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/test_log
+TESTS += tests/unit/test_log
+tests_unit_test_log_SOURCES = tests/unit/test_log.c
+tests_unit_test_log_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_log_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_log_LDADD = libunit.a $(L_BASE) $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/test_timers
+TESTS += tests/unit/test_timers
+tests_unit_test_timers_SOURCES = tests/unit/test_timers.c
+tests_unit_test_timers_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_timers_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_timers_LDADD = libunit.a $(L_BASE) $(CHECK_LIBS)
