@@ -24,6 +24,7 @@ enum {
 	CONF_SERVICES_MAX = 65536, /* sections in a file */
 	CONF_SERVERS_MAX = 64,     /* server= lines in a section */
 	CONF_DNS_MAX = 8,          /* dns= lines */
+	CONF_ERRORS_MAX = 100,     /* errors written out; a last line counts the others */
 	CONF_HOST_MAX = 253,       /* bytes in a host name */
 };
 
@@ -34,7 +35,7 @@ enum conf_mode { CONF_HALF_DUPLEX, CONF_FULL_DUPLEX };
 /* A bind= or server= address. */
 struct conf_endpoint {
 	char *text;       /* as the user wrote it */
-	char *host;       /* a host name in lower case that DNS must resolve, or NULL */
+	char *host;       /* a name in lower case for DNS to resolve, its last dot kept; or NULL */
 	uint16_t port;    /* 1 .. 65535; 0 on Unix sockets */
 	struct addr addr; /* the address where host is NULL */
 	unsigned line;
@@ -64,7 +65,7 @@ struct conf {
 	uint64_t memory;                      /* bytes that all sessions together may hold unread */
 	uint64_t max_window;                  /* bytes, a stream's ceiling */
 	enum log_level log_level;
-	void *arena; /* conf's own */
+	struct mem *mem; /* what conf_free() gives all of it back to */
 };
 
 /* Takes one finished line of text about one error; no newline. */
@@ -78,11 +79,15 @@ struct conf_source {
 
 /*
  * Parses and validates.  On success 0 and *out, to be freed with conf_free().
- * ERR_INVALID after one report() an error at least; ERR_NOMEM (reported too).
+ * ERR_INVALID after at least one report(), one for each error, up to
+ * CONF_ERRORS_MAX and a line that counts the rest; ERR_NOMEM (reported too).  *out is
+ * NULL unless 0 is returned.  Not for two threads at once: inih, which splits the
+ * lines, keeps its settings in globals.
  */
 int conf_parse(struct conf **out, enum conf_role role, const struct conf_source *src,
 	struct mem *mem, conf_report *report, void *ctx);
 
+/* Frees all of it.  NULL does nothing. */
 void conf_free(struct conf *conf);
 
 /* Which binary's file, and which kind of section, may hold a key. */
@@ -93,15 +98,33 @@ enum conf_where {
 	CONF_FOR_SEGMENT = 1 << 3,
 };
 
+/* What a value is; says also what stands at the field's place. */
+enum conf_type {
+	CONF_BIND,            /* struct conf_endpoint, a literal address */
+	CONF_SERVER,          /* appended to servers; host names too */
+	CONF_RESOLVER,        /* appended to dns */
+	CONF_NAME,            /* char *, 1 .. CONF_NAME_MAX bytes of UTF-8 */
+	CONF_MODE,            /* enum conf_mode */
+	CONF_LEVEL,           /* enum log_level */
+	CONF_DURATION,        /* uint64_t, microseconds */
+	CONF_DURATION_OR_OFF, /* the same, and 0 stands for "off" */
+	CONF_SIZE,            /* uint64_t, bytes */
+	CONF_COUNT,           /* uint32_t */
+};
+
 /* One row of the key table: what the parser, --help and the manual's check share. */
 struct conf_key {
 	const char *name;     /* lower case */
 	const char *alias;    /* another name of the same key, or NULL */
 	unsigned where;       /* enum conf_where */
 	bool repeatable;      /* may stand more than once in a section */
+	bool required;        /* must stand in every section of its kind */
 	const char *expected; /* what a value looks like, for messages and the manual */
 	const char *fallback; /* the default as it would be written; NULL: none */
 	const char *help;     /* one line */
+	enum conf_type type;
+	uint64_t min, max; /* of a duration, a size or a count, both allowed */
+	size_t field;      /* offset in struct conf or struct conf_service, by `where` */
 };
 
 /* All keys, in the order of the manual; *n gets their number. */
