@@ -87,8 +87,8 @@ class Bus:
         self.segments.append(node)
         return node
 
-    def service(self, *backends, name=None, front="tcp", link="tcp", through=None, segment_keys=None,
-                **keys):
+    def service(self, *backends, name=None, front="tcp", link="tcp", through=None,
+                segment_keys=None, **keys):
         """A service of the controller with a segment of its own for every backend.
 
         `front` and `link` are kinds of addresses; `through` turns a segment's address into the one

@@ -126,9 +126,17 @@ class Daemon:
     def fds(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
-    def limit_files(self, number):
-        """Lets it open no descriptor from `number` on."""
-        resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (number, 1 << 16))
+    def leave_files(self, spare):
+        """Lets it open `spare` more descriptors, and no other."""
+        taken, limit = {int(fd) for fd in os.listdir(f"/proc/{self.pid}/fd")}, 0
+        while spare or limit in taken:
+            spare -= limit not in taken
+            limit += 1
+        resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (limit, 1 << 16))
+
+    def free_files(self):
+        """Takes that back."""
+        resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (10_000, 1 << 16))
 
     # --- what is done to it ---
 

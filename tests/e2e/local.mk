@@ -10,4 +10,16 @@ EXTRA_DIST += \
 	tests/e2e/pytest.ini \
 	tests/e2e/relay.py \
 	tests/e2e/wait.py \
-	tests/e2e/test_harness.py
+	tests/e2e/test_cli.py \
+	tests/e2e/test_clients.py \
+	tests/e2e/test_config.py \
+	tests/e2e/test_dns.py \
+	tests/e2e/test_fanout.py \
+	tests/e2e/test_flow.py \
+	tests/e2e/test_harness.py \
+	tests/e2e/test_links.py \
+	tests/e2e/test_process.py \
+	tests/e2e/test_resources.py \
+	tests/e2e/test_sessions.py \
+	tests/e2e/test_unix.py \
+	tests/e2e/test_wire.py

@@ -14,6 +14,7 @@ from collections import namedtuple
 from wait import DEADLINE, Task, eventually
 
 CHUNK = 256 * 1024
+TCP_CLOSE = 7  # of enum in <netinet/tcp.h>
 BACKLOG = 4096
 
 # How a stream ended: `how` is FIN or RST, with what came before it.
@@ -63,6 +64,7 @@ class Stream:
     def __init__(self, sock):
         sock.settimeout(DEADLINE)
         self.sock = sock
+        self._sent_fin = False
 
     @classmethod
     def connect(cls, url, rcvbuf=None, deadline=DEADLINE):
@@ -118,19 +120,27 @@ class Stream:
                 data += chunk
         except (ConnectionResetError, BrokenPipeError):
             return End(bytes(data), RST)
-        return End(bytes(data), FIN)
+        return End(bytes(data), self._how())
 
     def recv_digest(self):
         """Like recv_end() for more than one wants to keep."""
-        sha, size, buffer = hashlib.sha256(), 0, bytearray(CHUNK)
-        view, how = memoryview(buffer), FIN
+        sha, size, view = hashlib.sha256(), 0, memoryview(bytearray(CHUNK))
         try:
             while n := self.sock.recv_into(view):
                 sha.update(view[:n])
                 size += n
+            how = self._how()
         except (ConnectionResetError, BrokenPipeError):
             how = RST
         return Digest(size, sha.hexdigest(), how)
+
+    def _how(self):
+        """What an end really was that recv() shows as a clean one: the kernel tells of a reset
+        once, and a send() in another thread may have been told."""
+        if self.sock.family == socket.AF_UNIX or self._sent_fin:
+            return FIN
+        state = self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+        return RST if state == TCP_CLOSE else FIN
 
     def silent(self, seconds):
         """Asserts that neither a byte nor an end arrives for a while."""
@@ -144,6 +154,7 @@ class Stream:
         raise AssertionError(f"expected silence, got {got or 'the end'}")
 
     def fin(self):
+        self._sent_fin = True
         self.sock.shutdown(socket.SHUT_WR)
 
     def reset(self):
@@ -173,7 +184,7 @@ class Stream:
             return None
         except ConnectionResetError:
             return RST
-        return None if got else FIN
+        return None if got else self._how()
 
 
 class Listener:

@@ -8,7 +8,7 @@ import struct
 import time
 from collections import namedtuple
 
-from net import FIN as CLEAN, RST, Stream
+from net import FIN as CLEAN, RST
 from wait import DEADLINE
 
 HELLO, OPEN, DATA, RESET, CREDIT, PING, GOAWAY, LIMITS = range(1, 9)
@@ -176,3 +176,8 @@ class Peer:
         while isinstance(got := self.next(), Frame):
             frames.append(got)
         return frames, got
+
+    def drain_after_fin(self):
+        """Ends our side and reads the other's to its end: (frames, how)."""
+        self.stream.fin()
+        return self.drain()

@@ -30,7 +30,7 @@ def remains(condition, seconds, what="the condition"):
 
 
 class Task:
-    """A function running beside the test; result() gives what it returned or raises what it raised."""
+    """A function running beside the test; result() gives what it returned or raises its error."""
 
     def __init__(self, function, *args):
         self._function, self._args = function, args
