@@ -3,11 +3,11 @@
 #include "base/err.h"
 #include "conf/conf_check.h"
 #include "conf/conf_errors.h"
+#include "conf/conf_field.h"
 #include "conf/conf_ini.h"
 #include "conf/conf_keys.h"
 #include "conf/conf_value.h"
 
-#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -40,163 +40,17 @@ static struct conf_service *current_service(const struct parse *p)
 	return &p->conf->services[p->conf->n_services - 1];
 }
 
-static struct conf_check *current_check(const struct parse *p)
+/* Of these keys, by index, the section is not to be told that they are missing. */
+static void note_tried(struct parse *p, unsigned keys)
 {
-	return p->where == CONF_IN_SERVICE ? &p->checks[p->conf->n_services - 1] : NULL;
+	if (p->where == CONF_IN_SERVICE)
+		p->checks[p->conf->n_services - 1].tried |= keys;
 }
 
-/* --- values into fields ------------------------------------------------------- */
-
-static int copy_text(struct parse *p, char **out, const char *s, size_t n)
+/* The service whose keys stand here; NULL in the section [Cloudbus]. */
+static struct conf_service *service_here(const struct parse *p)
 {
-	char *copy = mem_strndup(p->mem, s, n);
-	if (copy == NULL)
-		return ERR_NOMEM;
-	mem_free(p->mem, *out);
-	*out = copy;
-	return 0;
-}
-
-static int set_endpoint(struct parse *p, struct conf_endpoint *out, const struct conf_key *key,
-	const char *text, const char **expected)
-{
-	struct conf_value_address a;
-	int rc = conf_value_address(&a, key->type, text, expected);
-	if (rc != 0)
-		return rc;
-	struct conf_endpoint e = {.addr = a.addr, .port = a.port};
-	if (a.host != NULL && (rc = copy_text(p, &e.host, a.host, a.host_n)) != 0)
-		return rc;
-	if ((rc = copy_text(p, &e.text, text, strlen(text))) != 0) {
-		mem_free(p->mem, e.host);
-		return rc;
-	}
-	for (char *c = e.host; c != NULL && *c != '\0'; c++)
-		*c = (char)tolower((unsigned char)*c);
-	*out = e;
-	return 0;
-}
-
-static void free_endpoint(struct mem *mem, struct conf_endpoint *e)
-{
-	mem_free(mem, e->text);
-	mem_free(mem, e->host);
-}
-
-static bool same_endpoint(const struct conf_endpoint *a, const struct conf_endpoint *b)
-{
-	if (a->host != NULL && b->host != NULL)
-		return a->port == b->port && strcmp(a->host, b->host) == 0;
-	return a->host == NULL && b->host == NULL && addr_equal(&a->addr, &b->addr);
-}
-
-/* The line of the one server that a segment's service may have; 0 while it has none. */
-static unsigned only_server(const struct parse *p, const struct conf_key *key)
-{
-	return p->conf->role == CONF_SEGMENT ? p->lines[conf_keys_index(key)] : 0;
-}
-
-static int add_server(struct parse *p, const struct conf_place *at, const struct conf_key *key,
-	const char **expected)
-{
-	struct conf_service *s = current_service(p);
-	unsigned first = only_server(p, key);
-	if (first != 0) {
-		conf_errors_add(&p->errors, at,
-			"expected one server in a segment's service; it stands in line %u", first);
-		return 0;
-	}
-	if (s->n_servers == CONF_SERVERS_MAX) {
-		conf_errors_add(&p->errors, at, "expected at most %d servers in a section",
-			CONF_SERVERS_MAX);
-		return 0;
-	}
-	struct conf_endpoint e;
-	int rc = set_endpoint(p, &e, key, at->value, expected);
-	if (rc != 0)
-		return rc;
-	e.line = at->line;
-	for (size_t i = 0; i < s->n_servers; i++) {
-		if (same_endpoint(&s->servers[i], &e)) {
-			conf_errors_add(&p->errors, at, "the same server stands in line %u",
-				s->servers[i].line);
-			free_endpoint(p->mem, &e);
-			return 0;
-		}
-	}
-	/* Room grows by doubling: it is full whenever the number is a power of two. */
-	if ((s->n_servers & (s->n_servers - 1)) == 0) {
-		size_t room = s->n_servers > 0 ? 2 * s->n_servers : 1;
-		void *grown = mem_resize(p->mem, s->servers, room * sizeof *s->servers);
-		if (grown == NULL) {
-			free_endpoint(p->mem, &e);
-			return ERR_NOMEM;
-		}
-		s->servers = grown;
-	}
-	s->servers[s->n_servers++] = e;
-	return 0;
-}
-
-static int add_resolver(struct parse *p, const struct conf_place *at, const char **expected)
-{
-	struct conf *c = p->conf;
-	struct addr a;
-	if (c->n_dns == CONF_DNS_MAX) {
-		conf_errors_add(&p->errors, at, "expected at most %d name servers", CONF_DNS_MAX);
-		return 0;
-	}
-	int rc = conf_value_resolver(&a, at->value, expected);
-	if (rc != 0)
-		return rc;
-	if (c->dns == NULL && (c->dns = mem_alloc(p->mem, CONF_DNS_MAX * sizeof a)) == NULL)
-		return ERR_NOMEM;
-	c->dns[c->n_dns++] = a;
-	return 0;
-}
-
-/*
- * Sets a key's field.  0 also where an error was added; ERR_INVALID where the value
- * is not of the key's form, *expected then perhaps saying why; ERR_NOMEM.
- */
-static int set_field(struct parse *p, const struct conf_key *key, const struct conf_place *at,
-	const char **expected)
-{
-	void *base = p->where == CONF_IN_GLOBAL ? (void *)p->conf : (void *)current_service(p);
-	void *field = (char *)base + key->field;
-	const char *text = at->value;
-	uint64_t number;
-	int rc;
-	switch (key->type) {
-	case CONF_BIND:
-		rc = set_endpoint(p, field, key, text, expected);
-		if (rc == 0)
-			((struct conf_endpoint *)field)->line = at->line;
-		return rc;
-	case CONF_SERVER:
-		return add_server(p, at, key, expected);
-	case CONF_RESOLVER:
-		return add_resolver(p, at, expected);
-	case CONF_NAME:
-		if (!conf_value_is_name(text, strlen(text)))
-			return ERR_INVALID;
-		return copy_text(p, field, text, strlen(text));
-	case CONF_MODE:
-		return conf_value_mode(field, text);
-	case CONF_LEVEL:
-		return conf_value_level(field, text);
-	case CONF_DURATION:
-	case CONF_DURATION_OR_OFF:
-	case CONF_SIZE:
-	case CONF_COUNT:
-		rc = conf_value_number(&number, key, text, expected);
-		if (rc == 0 && key->type == CONF_COUNT)
-			*(uint32_t *)field = (uint32_t)number;
-		else if (rc == 0)
-			*(uint64_t *)field = number;
-		return rc;
-	}
-	return ERR_INVALID;
+	return p->where == CONF_IN_SERVICE ? current_service(p) : NULL;
 }
 
 /* The table's defaults, by the way that the user's own values go. */
@@ -204,16 +58,18 @@ static int set_defaults(struct parse *p)
 {
 	size_t n;
 	const struct conf_key *keys = conf_keys(&n);
-	for (size_t i = 0; i < n; i++) {
-		const char *expected = NULL;
-		struct conf_place at = {.value = keys[i].fallback};
-		if (at.value == NULL || (keys[i].where & p->where) == 0)
+	int rc = 0;
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		if (keys[i].fallback == NULL || (keys[i].where & p->where) == 0)
 			continue;
-		int rc = set_field(p, &keys[i], &at, &expected);
-		if (rc != 0)
-			return rc;
+		struct conf_place at = {.key = keys[i].name, .value = keys[i].fallback};
+		rc = conf_field_set(&(struct conf_field){.conf = p->conf,
+			.service = service_here(p),
+			.key = &keys[i],
+			.at = &at,
+			.errors = &p->errors});
 	}
-	return 0;
+	return rc;
 }
 
 /* --- lines -------------------------------------------------------------------- */
@@ -233,16 +89,15 @@ static void report_misplaced(struct parse *p, const struct conf_place *at, const
 			p->conf->role == CONF_SEGMENT ? "controller" : "segment");
 		return;
 	}
-	const char *nearest = conf_errors_full(&p->errors)
-				      ? NULL
-				      : conf_keys_nearest(written, p->where, p->conf->role);
-	if (nearest == NULL) {
+	const char *word = NULL;
+	if (!conf_errors_full(&p->errors))
+		key = conf_keys_nearest(written, p->where, p->conf->role, &word);
+	if (key == NULL) {
 		conf_errors_add(&p->errors, at, "unknown key");
 		return;
 	}
-	conf_errors_add(&p->errors, at, "unknown key; did you mean \"%s\"?", nearest);
-	if (p->where == CONF_IN_SERVICE)
-		current_check(p)->tried |= 1u << conf_keys_index(conf_keys_find(nearest));
+	conf_errors_add(&p->errors, at, "unknown key; did you mean \"%s\"?", word);
+	note_tried(p, 1u << conf_keys_index(key));
 }
 
 static int take_key(void *ctx, unsigned line, const char *written, const char *value)
@@ -262,20 +117,21 @@ static int take_key(void *ctx, unsigned line, const char *written, const char *v
 		return 0;
 	}
 	unsigned index = conf_keys_index(key);
-	if (p->where == CONF_IN_SERVICE)
-		current_check(p)->tried |= 1u << index;
+	note_tried(p, 1u << index);
 	if (p->lines[index] != 0 && !key->repeatable) {
 		conf_errors_add(
 			&p->errors, &at, "the key stands already in line %u", p->lines[index]);
 		return 0;
 	}
-	const char *expected = key->expected;
-	int rc = set_field(p, key, &at, &expected);
-	if (rc == ERR_INVALID)
-		conf_errors_add(&p->errors, &at, "expected %s", expected);
+	int rc = conf_field_set(&(struct conf_field){.conf = p->conf,
+		.service = service_here(p),
+		.key = key,
+		.at = &at,
+		.first = p->lines[index],
+		.errors = &p->errors});
 	if (p->lines[index] == 0)
 		p->lines[index] = line;
-	return rc == ERR_NOMEM ? rc : 0;
+	return rc;
 }
 
 static int take_bad(void *ctx, unsigned line, const char *text, const char *problem)
@@ -285,8 +141,7 @@ static int take_bad(void *ctx, unsigned line, const char *text, const char *prob
 	at.value = text;
 	conf_errors_add(&p->errors, &at, "%s", problem);
 	/* It may have been any key, so none is missing for certain. */
-	if (current_check(p) != NULL)
-		current_check(p)->tried = ~0u;
+	note_tried(p, ~0u);
 	return 0;
 }
 
@@ -325,7 +180,8 @@ static int begin_service(struct parse *p, unsigned line, bool readable)
 		return rc;
 	p->checks[c->n_services] = (struct conf_check){.readable = readable};
 	c->services[c->n_services++] = (struct conf_service){.line = line};
-	if ((rc = copy_text(p, &current_service(p)->name, p->section, p->section_n)) != 0)
+	if ((rc = conf_field_copy(p->mem, &current_service(p)->name, p->section, p->section_n)) !=
+		0)
 		return rc;
 	return set_defaults(p);
 }
@@ -421,16 +277,8 @@ void conf_free(struct conf *conf)
 	if (conf == NULL)
 		return;
 	struct mem *mem = conf->mem;
-	for (size_t i = 0; i < conf->n_services; i++) {
-		struct conf_service *s = &conf->services[i];
-		free_endpoint(mem, &s->bind);
-		for (size_t k = 0; k < s->n_servers; k++)
-			free_endpoint(mem, &s->servers[k]);
-		mem_free(mem, s->servers);
-		if (s->service != s->name)
-			mem_free(mem, s->service);
-		mem_free(mem, s->name);
-	}
+	for (size_t i = 0; i < conf->n_services; i++)
+		conf_field_fini(mem, &conf->services[i]);
 	mem_free(mem, conf->services);
 	mem_free(mem, conf->dns);
 	mem_free(mem, conf);

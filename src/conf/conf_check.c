@@ -27,7 +27,7 @@ static uint64_t name_hash(const char *name)
 {
 	char folded[CONF_NAME_MAX];
 	size_t n = 0;
-	for (; name[n] != '\0' && n < sizeof folded; n++)
+	for (; n < sizeof folded && name[n] != '\0'; n++)
 		folded[n] = (char)tolower((unsigned char)name[n]);
 	return hash_bytes(folded, n, SEED);
 }
@@ -104,8 +104,8 @@ static int check_service(struct state *st, size_t i)
 		struct conf_place at = place(s, s->bind.line);
 		at.key = "bind";
 		at.value = s->bind.text;
-		conf_errors_add(st->errors, &at, "the service [%s] binds this in line %u",
-			first->name, first->bind.line);
+		conf_errors_add(
+			st->errors, &at, "another service binds it in line %u", first->bind.line);
 	}
 	return 0;
 }

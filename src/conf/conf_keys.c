@@ -192,14 +192,15 @@ static unsigned distance(const char *a, const char *b)
 	return row[nb];
 }
 
-const char *conf_keys_nearest(const char *name, enum conf_where section, enum conf_role role)
+const struct conf_key *conf_keys_nearest(
+	const char *name, enum conf_where section, enum conf_role role, const char **word)
 {
 	size_t n = strnlen(name, WORD_MAX + 1);
 	if (n > WORD_MAX)
 		return NULL;
 	/* Two errors in a word of three letters would make any word of any other. */
 	unsigned best = n <= 3 ? 2 : 3;
-	const char *nearest = NULL;
+	const struct conf_key *nearest = NULL;
 	for (size_t i = 0; i < ROWS; i++) {
 		const char *names[] = {table[i].name, table[i].alias};
 		for (size_t k = 0; k < 2 && names[k] != NULL; k++) {
@@ -208,7 +209,8 @@ const char *conf_keys_nearest(const char *name, enum conf_where section, enum co
 			unsigned d = distance(name, names[k]);
 			if (d < best) {
 				best = d;
-				nearest = names[k];
+				nearest = &table[i];
+				*word = names[k];
 			}
 		}
 	}

@@ -19,7 +19,11 @@ unsigned conf_keys_index(const struct conf_key *key);
 /* Whether the row may stand in this kind of section of this role's file. */
 bool conf_keys_allowed(const struct conf_key *key, enum conf_where section, enum conf_role role);
 
-/* The allowed name or alias that is at most two typing errors away; NULL when none is. */
-const char *conf_keys_nearest(const char *name, enum conf_where section, enum conf_role role);
+/*
+ * The allowed row whose name or alias is at most two typing errors away, one where the word
+ * is of three letters or less; *word is then that name.  NULL when there is none.
+ */
+const struct conf_key *conf_keys_nearest(
+	const char *name, enum conf_where section, enum conf_role role, const char **word);
 
 #endif

@@ -240,7 +240,10 @@ static const struct {
 	{C, "[Cloudbus]\n[a]\n" OK "[cloudbus]\n",
 		X "5: [cloudbus] the section stands already in line 1\n"},
 	{C, "[a]\n" OK "[b]\nbind=TCP://127.0.0.1:0001\n" SERVER,
-		X "5: [b] bind: \"TCP://127.0.0.1:0001\": the service [a] binds this in line 2\n"},
+		X "5: [b] bind: \"TCP://127.0.0.1:0001\": another service binds it in line 2\n"},
+	{C, "[\xff]\n" OK "[b]\n" OK,
+		X "1: [\\xff] expected " NAMES "\n" X
+		  "5: [b] bind: \"tcp://127.0.0.1:1\": another service binds it in line 2\n"},
 	{C, "[a]\n" OK "backend=tcp://H:2\nserver=tcp://[::1]:1\nserver=tcp://[0:0::1]:1\n",
 		X "4: [a] backend: \"tcp://H:2\": the same server stands in line 3\n" X
 		  "6: [a] server: \"tcp://[0:0::1]:1\": the same server stands in line 5\n"},

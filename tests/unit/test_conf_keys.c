@@ -96,8 +96,11 @@ static const struct {
 
 START_TEST(a_typing_error_finds_its_key)
 {
-	ck_assert_pstr_eq(conf_keys_nearest(typos[_i].typed, typos[_i].where, typos[_i].role),
-		typos[_i].meant);
+	const char *word = NULL;
+	const struct conf_key *key =
+		conf_keys_nearest(typos[_i].typed, typos[_i].where, typos[_i].role, &word);
+	ck_assert_pstr_eq(word, typos[_i].meant);
+	ck_assert_ptr_eq(key, word != NULL ? conf_keys_find(word) : NULL);
 }
 END_TEST
 
