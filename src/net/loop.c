@@ -10,20 +10,30 @@
 
 enum { EVENTS_PER_TURN = 256 };
 
-/* A block to be freed at the end of the turn; the link is written into the block itself. */
+/*
+ * The note of a block to be freed, inside the block: only where the list of blocks
+ * could not grow.  A loop_fd at either multiple of 8 still has -1 for its descriptor.
+ */
 struct garbage {
-	struct garbage *next;
+	int minus1a;
+	uint32_t next_low;
+	int minus1b;
+	uint32_t next_high;
 };
+_Static_assert(sizeof(struct garbage) == LOOP_FREE_MIN, "as loop.h promises");
 
 struct loop {
 	struct mem *mem;
 	int epfd;
 	bool stopped;
 	uint64_t now;
+	uint64_t turn; /* counts the batches of events fetched */
 	struct timers timers;
 	struct list again; /* loop_fd.again */
 	struct list work;  /* loop_work.node */
-	struct garbage *garbage;
+	void **garbage;    /* n_garbage blocks to free at the turn's end */
+	size_t n_garbage, garbage_room;
+	struct garbage *overflow; /* and those that were linked for want of room */
 };
 
 struct loop *loop_new(struct mem *mem)
@@ -48,11 +58,20 @@ struct loop *loop_new(struct mem *mem)
 
 static void sweep(struct loop *loop)
 {
-	while (loop->garbage != NULL) {
-		struct garbage *g = loop->garbage;
-		loop->garbage = g->next;
+	while (loop->n_garbage > 0)
+		mem_free(loop->mem, loop->garbage[--loop->n_garbage]);
+	while (loop->overflow != NULL) {
+		struct garbage *g = loop->overflow;
+		uint64_t next = (uint64_t)g->next_high << 32 | g->next_low;
+		loop->overflow = (struct garbage *)(uintptr_t)next;
 		mem_free(loop->mem, g);
 	}
+}
+
+static void forget_all(struct list *l)
+{
+	for (struct list *n; (n = list_first(l)) != NULL;)
+		list_remove(n);
 }
 
 void loop_free(struct loop *loop)
@@ -60,6 +79,9 @@ void loop_free(struct loop *loop)
 	if (loop == NULL)
 		return;
 	sweep(loop);
+	mem_free(loop->mem, loop->garbage);
+	forget_all(&loop->again);
+	forget_all(&loop->work);
 	timers_fini(&loop->timers);
 	close(loop->epfd);
 	mem_free(loop->mem, loop);
@@ -70,6 +92,7 @@ void loop_fd_init(struct loop_fd *lfd, void (*event)(struct loop_fd *lfd))
 	lfd->fd = -1;
 	lfd->ready = 0;
 	lfd->event = event;
+	lfd->since = 0;
 	list_init(&lfd->again);
 }
 
@@ -92,6 +115,7 @@ int loop_add(struct loop *loop, struct loop_fd *lfd, int fd)
 		return ERR_SYS;
 	lfd->fd = fd;
 	lfd->ready = 0;
+	lfd->since = loop->turn;
 	return 0;
 }
 
@@ -106,6 +130,10 @@ int loop_watch(struct loop *loop, struct loop_fd *lfd, int fd, unsigned events)
 	int op = lfd->fd < 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
 	if (epoll_ctl(loop->epfd, op, fd, &ev) != 0)
 		return ERR_SYS;
+	if (op == EPOLL_CTL_ADD) {
+		lfd->ready = 0;
+		lfd->since = loop->turn;
+	}
 	lfd->fd = fd;
 	return 0;
 }
@@ -156,13 +184,34 @@ void loop_cancel(struct loop_work *work)
 	list_remove(&work->node);
 }
 
+static bool make_garbage_room(struct loop *loop)
+{
+	if (loop->n_garbage < loop->garbage_room)
+		return true;
+	size_t room = loop->garbage_room > 0 ? 2 * loop->garbage_room : 64;
+	void **garbage = mem_resize(loop->mem, loop->garbage, room * sizeof *garbage);
+	if (garbage == NULL)
+		return false;
+	loop->garbage = garbage;
+	loop->garbage_room = room;
+	return true;
+}
+
 void loop_free_later(struct loop *loop, void *p)
 {
-	struct garbage *g = p;
-	if (g == NULL)
+	if (p == NULL)
 		return;
-	g->next = loop->garbage;
-	loop->garbage = g;
+	if (make_garbage_room(loop)) {
+		loop->garbage[loop->n_garbage++] = p;
+		return;
+	}
+	uint64_t next = (uint64_t)(uintptr_t)loop->overflow;
+	struct garbage *g = p;
+	*g = (struct garbage){.minus1a = -1,
+		.next_low = (uint32_t)next,
+		.minus1b = -1,
+		.next_high = (uint32_t)(next >> 32)};
+	loop->overflow = g;
 }
 
 uint64_t loop_now(const struct loop *loop)
@@ -244,10 +293,12 @@ int loop_turn(struct loop *loop, uint64_t deadline)
 	if (n < 0 && errno != EINTR)
 		return ERR_SYS;
 	loop->now = clock_now();
+	loop->turn++;
 	run_again(loop);
 	for (int i = 0; i < n; i++) {
 		struct loop_fd *lfd = ev[i].data.ptr;
-		if (lfd->fd < 0)
+		/* Closed since it was fetched, and perhaps put in again with another. */
+		if (lfd->fd < 0 || lfd->since == loop->turn)
 			continue;
 		lfd->ready |= readiness(ev[i].events);
 		lfd->event(lfd);

@@ -32,11 +32,14 @@ enum loop_ready {
 	LOOP_HANGUP = 1 << 4,   /* EPOLLHUP was seen */
 };
 
+enum { LOOP_FREE_MIN = 16 }; /* bytes in the smallest block for loop_free_later() */
+
 struct loop_fd {
 	int fd;         /* -1: not in the loop */
 	unsigned ready; /* enum loop_ready; the owner clears READABLE and WRITABLE only */
 	void (*event)(struct loop_fd *lfd);
 	struct list again; /* in the loop's list of those to call in the next turn */
+	uint64_t since;    /* the loop's own: the turn in which it was put in */
 };
 
 /* Something to do once at the end of this turn, before what was closed is freed. */
@@ -48,7 +51,11 @@ struct loop_work {
 /* NULL with errno, when epoll or memory is not to be had. */
 struct loop *loop_new(struct mem *mem);
 
-/* Every descriptor must have been closed or removed. */
+/*
+ * Every descriptor must have been closed or removed.  What was given to
+ * loop_free_later() is freed; timers are stopped and deferred work is taken back
+ * without being run.  NULL does nothing.
+ */
 void loop_free(struct loop *loop);
 
 /* Not in the loop yet. */
@@ -66,12 +73,18 @@ void loop_again(struct loop *loop, struct loop_fd *lfd);
 /* Takes the descriptor out without closing it; returns it. */
 int loop_remove(struct loop *loop, struct loop_fd *lfd);
 
-/* Takes it out and closes it at once; the loop_fd's memory must live to the turn's end. */
+/*
+ * Takes it out and closes it at once.  The loop_fd's memory must live to the turn's
+ * end; it may be put in again at once, and no event of the old descriptor reaches it.
+ */
 void loop_close(struct loop *loop, struct loop_fd *lfd);
 
-/* For descriptors of libraries that must not be edge-triggered: plain level-triggered
+/*
+ * For descriptors of libraries that must not be edge-triggered: plain level-triggered
  * interest.  `events` is a set of LOOP_READABLE and LOOP_WRITABLE; changes it where the
- * descriptor is in the loop already; 0 takes it out. */
+ * descriptor is in the loop already; 0 takes it out.  The owner clears `ready` in
+ * event() here too.  0, or ERR_SYS with errno.
+ */
 int loop_watch(struct loop *loop, struct loop_fd *lfd, int fd, unsigned events);
 
 void loop_work_init(struct loop_work *work, void (*run)(struct loop_work *work));
@@ -82,7 +95,13 @@ void loop_defer(struct loop *loop, struct loop_work *work);
 /* Takes the work back, if it waits. */
 void loop_cancel(struct loop_work *work);
 
-/* Frees p (from `mem`, may be NULL) at the end of this turn. */
+/*
+ * Frees p at the end of this turn; until then it stays readable.  p comes from the
+ * allocator the loop was made with, is given once, and is NULL or holds at least
+ * LOOP_FREE_MIN bytes.  Where there is no memory to note it down, the first
+ * LOOP_FREE_MIN bytes of p are overwritten with the note at once; a loop_fd that
+ * begins there still reads as closed.
+ */
 void loop_free_later(struct loop *loop, void *p);
 
 /* The monotonic time at which this turn began, in microseconds. */

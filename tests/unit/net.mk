@@ -1,1 +1,9 @@
 # unit tests of src/net
+check_PROGRAMS += tests/unit/test_loop
+TESTS += tests/unit/test_loop
+NET_TEST_LIBS = libunit.a $(L_NET) $(CARES_LIBS) $(CHECK_LIBS)
+
+tests_unit_test_loop_SOURCES = tests/unit/test_loop.c
+tests_unit_test_loop_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_loop_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_loop_LDADD = $(NET_TEST_LIBS)
