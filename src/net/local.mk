@@ -1,3 +1,4 @@
 noinst_LIBRARIES += libnet.a
 libnet_a_SOURCES = \
-	src/net/loop.c src/net/loop.h
+	src/net/loop.c src/net/loop.h \
+	src/net/sock.c src/net/sock.h

@@ -1,9 +1,14 @@
 # unit tests of src/net
-check_PROGRAMS += tests/unit/test_loop
-TESTS += tests/unit/test_loop
+check_PROGRAMS += tests/unit/test_loop tests/unit/test_sock
+TESTS += tests/unit/test_loop tests/unit/test_sock
 NET_TEST_LIBS = libunit.a $(L_NET) $(CARES_LIBS) $(CHECK_LIBS)
 
 tests_unit_test_loop_SOURCES = tests/unit/test_loop.c
 tests_unit_test_loop_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_loop_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_loop_LDADD = $(NET_TEST_LIBS)
+
+tests_unit_test_sock_SOURCES = tests/unit/test_sock.c
+tests_unit_test_sock_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_sock_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_sock_LDADD = $(NET_TEST_LIBS)
