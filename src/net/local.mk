@@ -1,4 +1,5 @@
 noinst_LIBRARIES += libnet.a
 libnet_a_SOURCES = \
+	src/net/connector.c src/net/connector.h \
 	src/net/loop.c src/net/loop.h \
 	src/net/sock.c src/net/sock.h

@@ -1,6 +1,6 @@
 # unit tests of src/net
-check_PROGRAMS += tests/unit/test_loop tests/unit/test_sock
-TESTS += tests/unit/test_loop tests/unit/test_sock
+check_PROGRAMS += tests/unit/test_loop tests/unit/test_sock tests/unit/test_connector
+TESTS += tests/unit/test_loop tests/unit/test_sock tests/unit/test_connector
 NET_TEST_LIBS = libunit.a $(L_NET) $(CARES_LIBS) $(CHECK_LIBS)
 
 tests_unit_test_loop_SOURCES = tests/unit/test_loop.c
@@ -12,3 +12,8 @@ tests_unit_test_sock_SOURCES = tests/unit/test_sock.c
 tests_unit_test_sock_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_sock_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_sock_LDADD = $(NET_TEST_LIBS)
+
+tests_unit_test_connector_SOURCES = tests/unit/test_connector.c
+tests_unit_test_connector_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_connector_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_connector_LDADD = $(NET_TEST_LIBS)
