@@ -1,6 +1,7 @@
 # unit tests of src/net
-check_PROGRAMS += tests/unit/test_loop tests/unit/test_sock tests/unit/test_connector
-TESTS += tests/unit/test_loop tests/unit/test_sock tests/unit/test_connector
+check_PROGRAMS += tests/unit/test_loop tests/unit/test_sock tests/unit/test_connector \
+	tests/unit/test_dns
+TESTS += tests/unit/test_loop tests/unit/test_sock tests/unit/test_connector tests/unit/test_dns
 NET_TEST_LIBS = libunit.a $(L_NET) $(CARES_LIBS) $(CHECK_LIBS)
 
 tests_unit_test_loop_SOURCES = tests/unit/test_loop.c
@@ -17,3 +18,9 @@ tests_unit_test_connector_SOURCES = tests/unit/test_connector.c
 tests_unit_test_connector_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_connector_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_connector_LDADD = $(NET_TEST_LIBS)
+
+tests_unit_test_dns_SOURCES = tests/unit/test_dns.c \
+	tests/unit/nameserver.c tests/unit/nameserver.h
+tests_unit_test_dns_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_dns_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_dns_LDADD = $(NET_TEST_LIBS)
