@@ -1,2 +1,10 @@
 noinst_LIBRARIES += libdaemon.a
-libdaemon_a_SOURCES =
+libdaemon_a_SOURCES = \
+	src/daemon/daemon.c src/daemon/daemon.h \
+	src/daemon/options.c src/daemon/options.h
+
+bin_PROGRAMS += controller segment
+controller_SOURCES = src/controller/main.c
+controller_LDADD = $(L_DAEMON) $(CARES_LIBS) $(SODIUM_LIBS) $(INIH_LIBS)
+segment_SOURCES = src/segment/main.c
+segment_LDADD = $(L_DAEMON) $(CARES_LIBS) $(SODIUM_LIBS) $(INIH_LIBS)

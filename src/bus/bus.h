@@ -1,0 +1,79 @@
+/*
+ * bus - what every part of a running node shares.
+ *
+ * One struct bus a process, made by the daemon and handed to everything above the
+ * net layer.  It owns nothing but what is said here.
+ */
+#ifndef CB_BUS_BUS_H
+#define CB_BUS_BUS_H
+
+#include "base/list.h"
+#include "base/mem.h"
+#include "conf/conf.h"
+#include "net/dns.h"
+#include "net/loop.h"
+#include "wire/wire.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	BUS_READ = 256 << 10,      /* bytes of one read from a transport */
+	BUS_WRITE = 256 << 10,     /* bytes of one write to a transport */
+	BUS_TURN = 1 << 20,        /* bytes a descriptor may move in one turn of the loop */
+	BUS_TRANSPORTS_MAX = 4096, /* accepted transports of a process */
+};
+
+#define BUS_DRAIN_CLOSE UINT64_C(1000000) /* how long transports may take to say goodbye */
+
+/* How much the sessions hold that nobody has read yet: see quota.h. */
+struct quota {
+	uint64_t limit, held; /* bytes */
+	struct list holders;  /* sessions that hold bytes */
+	unsigned pressure;    /* enum quota_pressure */
+};
+
+struct bus {
+	struct loop *loop;
+	struct mem *mem;
+	struct dns *dns;
+	const struct conf *conf;
+	uint8_t instance[WIRE_ID]; /* random, of this process */
+	uint64_t seed;             /* random, for tables */
+	uint64_t random;           /* state of the jitter's generator */
+
+	uint8_t *read_buf; /* BUS_READ bytes, used within one callback */
+	struct list spare; /* unused output buffers */
+	unsigned n_spare;
+
+	struct quota quota;
+	struct list transports; /* all that are open */
+	struct list sessions;   /* all that are not closed */
+	size_t n_sessions, n_transports;
+	bool draining;
+	void (*idle)(struct bus *bus); /* called when the last session or transport is gone */
+	void *owner;
+};
+
+/* Fills in a bus that the daemon has given a loop, memory, DNS and configuration. 0 or ERR_NOMEM.
+ */
+int bus_init(struct bus *bus);
+
+/* Frees the buffers; sessions and transports must be gone. */
+void bus_fini(struct bus *bus);
+
+/* An output buffer of BUS_WRITE bytes, or NULL; and back. */
+uint8_t *bus_buffer_get(struct bus *bus);
+void bus_buffer_put(struct bus *bus, uint8_t *buf);
+
+/* A number from 0 to n - 1, for jitter; not for secrets. */
+uint64_t bus_jitter(struct bus *bus, uint64_t n);
+
+/* Microseconds now: the start of this turn. */
+static inline uint64_t bus_now(const struct bus *bus)
+{
+	return loop_now(bus->loop);
+}
+
+#endif

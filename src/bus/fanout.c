@@ -1,0 +1,145 @@
+#include "bus/fanout.h"
+
+#include "base/log.h"
+#include "bus/relay.h"
+
+#include <sys/socket.h>
+
+/* Takes a member out of the session; the others' pace may change. */
+static void remove_member(struct member *m, uint32_t code)
+{
+	struct session *s = m->session;
+	transport_close_stream(&m->ts, code);
+	m->state = MEMBER_GONE;
+	s->n_live--;
+	if (s->state != SESSION_OPEN)
+		return;
+	relay_release_ring(s);
+	/* The last one left is fed straight from the socket from now on. */
+	if (s->n_live == 1)
+		loop_again(s->bus->loop, &s->local);
+}
+
+/* Half duplex: the first data decide who the session belongs to. */
+static void latch(struct member *winner)
+{
+	struct session *s = winner->session;
+	s->latched = true;
+	if (s->n_live == 1)
+		return;
+	log_debug("session %s: latched", session_text(s));
+	for (size_t i = 0; i < s->n_members; i++) {
+		struct member *m = &s->members[i];
+		if (m != winner && m->state != MEMBER_GONE)
+			remove_member(m, WIRE_LATCHED);
+	}
+}
+
+void fanout_check_end(struct session *s)
+{
+	bool going_on = false;
+	for (size_t i = 0; i < s->n_members; i++) {
+		struct member *m = &s->members[i];
+		if (m->state == MEMBER_OPEN && m->fin_in && m->rx.length == 0)
+			m->state = MEMBER_ENDED;
+		/* What a lost member had sent before is delivered too. */
+		if (m->state == MEMBER_OPEN || m->rx.length > 0)
+			going_on = true;
+	}
+	if (s->state != SESSION_OPEN || going_on)
+		return;
+	if (!s->end_out && s->full_duplex && s->lost) {
+		log_info("session %s: reset at its end: a member was lost", session_text(s));
+		session_reset_local(s, WIRE_ABORTED);
+		return;
+	}
+	if (!s->end_out) {
+		s->end_out = true;
+		(void)shutdown(s->local.fd, SHUT_WR);
+	}
+	session_check_end(s);
+}
+
+void fanout_lost(struct member *m, uint32_t code)
+{
+	struct session *s = m->session;
+	if (m->state == MEMBER_GONE)
+		return;
+	s->lost = true;
+	if (s->n_live > 1)
+		log_info("session %s: a member is lost (%s), %u left", session_text(s),
+			wire_code_text(code), s->n_live - 1u);
+	remove_member(m, code);
+	if (s->n_live > 0) {
+		fanout_check_end(s);
+		return;
+	}
+	log_info("session %s: reset: %s", session_text(s), wire_code_text(code));
+	session_reset_local(s, code);
+}
+
+/* --- what a stream calls ---------------------------------------------------------------- */
+
+static void on_data(struct transport_stream *ts, const uint8_t *p, size_t n, bool fin)
+{
+	struct member *m = container_of(ts, struct member, ts);
+	struct session *s = m->session;
+	if (n > 0 && !s->full_duplex && !s->latched)
+		latch(m);
+	if (n > 0 && !relay_deliver(m, p, n))
+		return;
+	if (!fin)
+		return;
+	m->fin_in = true;
+	if (s->state == SESSION_OPEN)
+		fanout_check_end(s);
+}
+
+static void on_reset(struct transport_stream *ts, uint32_t code)
+{
+	struct member *m = container_of(ts, struct member, ts);
+	if (m->session->state < SESSION_FLUSHING)
+		fanout_lost(m, code);
+}
+
+const struct transport_stream_ops *fanout_ops(void)
+{
+	static const struct transport_stream_ops ops = {
+		.data = on_data, .reset = on_reset, .pull = relay_pull};
+	return &ops;
+}
+
+/* --- the slow ------------------------------------------------------------------------------ */
+
+static bool is_behind(const struct session *s, const struct member *m)
+{
+	return m->state != MEMBER_GONE && m->ts.stream != NULL && m->sent < s->ring.tail;
+}
+
+uint64_t fanout_deadline(const struct session *s)
+{
+	uint64_t at = CLOCK_NEVER;
+	if (s->n_live <= 1)
+		return at;
+	for (size_t i = 0; i < s->n_members; i++) {
+		const struct member *m = &s->members[i];
+		if (is_behind(s, m) && m->progress + s->service->member_timeout < at)
+			at = m->progress + s->service->member_timeout;
+	}
+	return at;
+}
+
+void fanout_drop_slow(struct session *s)
+{
+	uint64_t now = bus_now(s->bus);
+	for (size_t i = 0; i < s->n_members && s->n_live > 1; i++) {
+		struct member *m = &s->members[i];
+		if (!is_behind(s, m) || now < m->progress + s->service->member_timeout)
+			continue;
+		log_warning("session %s: member %zu dropped: no progress for member_timeout",
+			session_text(s), i + 1);
+		s->lost = true;
+		remove_member(m, WIRE_SLOW);
+	}
+	fanout_check_end(s);
+}

@@ -1,0 +1,173 @@
+#include "bus/ingress.h"
+
+#include "base/err.h"
+#include "base/log.h"
+#include "bus/session.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+static void on_closed(struct session *s)
+{
+	struct ingress *in = s->owner;
+	in->n_sessions--;
+}
+
+static const struct session_ops ops = {.closed = on_closed};
+
+static void refuse(struct ingress *in, int fd, const struct addr *peer, const char *why)
+{
+	char text[ADDR_TEXT_MAX];
+	log_warning("service [%s]: client %s refused: %s", in->conf->name, addr_format(peer, text),
+		why);
+	(void)close(fd); /* with SO_LINGER {1, 0}: a reset */
+}
+
+static void describe(struct wire_open *open, const struct session *s, const struct addr *peer)
+{
+	memset(open, 0, offsetof(struct wire_open, name));
+	memcpy(open->session, s->id, WIRE_ID);
+	open->hops = WIRE_HOPS;
+	open->port = addr_port(peer);
+	if (addr_family(peer) == AF_INET) {
+		open->family = 4;
+		memcpy(open->address, &peer->in.sin_addr, 4);
+	} else if (addr_family(peer) == AF_INET6) {
+		open->family = 6;
+		memcpy(open->address, &peer->in6.sin6_addr, 16);
+	}
+	open->name_len = (uint8_t)strlen(s->service->service);
+	memcpy(open->name, s->service->service, open->name_len);
+}
+
+static struct session *make_session(struct ingress *in, size_t n_members)
+{
+	struct session_options opt = {.ops = &ops,
+		.owner = in,
+		.service = in->conf,
+		.n_members = n_members,
+		.full_duplex = in->conf->mode == CONF_FULL_DUPLEX};
+	struct session *s = session_new(in->bus, &opt);
+	if (s != NULL)
+		in->n_sessions++;
+	return s;
+}
+
+/* Opens a stream for each member and starts; a session that gets none is over. */
+static void begin(struct session *s, struct transport *const *t, const struct addr *peer)
+{
+	struct wire_open open;
+	size_t opened = 0;
+	int rc = ERR_CLOSED;
+	describe(&open, s, peer);
+	for (size_t i = 0; i < s->n_members; i++) {
+		rc = transport_open(t[i], &s->members[i].ts, &open);
+		if (rc == 0)
+			opened++;
+	}
+	if (opened > 0) {
+		session_start(s);
+		return;
+	}
+	log_warning("session %s: refused: cannot open a stream: %s", session_text(s), err_text(rc));
+	session_abort(s, WIRE_BUSY);
+}
+
+/* A client that finds no link up waits for the first that comes up. */
+static void wait_for_link(struct session *s)
+{
+	struct ingress *in = s->owner;
+	s->deadline = bus_now(in->bus) + in->conf->connect_timeout;
+	list_append(&in->waiting, &s->waiting);
+	session_arm(s);
+	for (size_t i = 0; i < in->conf->n_servers; i++)
+		server_kick(&in->server[i]);
+}
+
+static void on_up(struct server *server, struct link *link)
+{
+	struct ingress *in = server->owner;
+	struct list batch;
+	list_init(&batch);
+	list_splice(&batch, &in->waiting);
+	for (struct list *node; (node = list_first(&batch)) != NULL;) {
+		struct session *s = container_of(node, struct session, waiting);
+		struct transport *t = link_transport(link);
+		struct addr peer = {0};
+		list_remove(node);
+		if (t == NULL) {
+			list_append(&in->waiting, node);
+			continue;
+		}
+		(void)sock_peer_name(s->local.fd, &peer);
+		begin(s, &t, &peer);
+	}
+}
+
+static void on_accepted(struct listen *l, int fd, const struct addr *peer)
+{
+	struct ingress *in = container_of(l, struct ingress, listen);
+	if (in->conf->max_sessions != 0 && in->n_sessions >= in->conf->max_sessions) {
+		refuse(in, fd, peer, "max_sessions is reached");
+		return;
+	}
+	if (!quota_admits(in->bus)) {
+		refuse(in, fd, peer, "the memory for unread bytes is used up");
+		return;
+	}
+	struct transport *t[CONF_SERVERS_MAX];
+	size_t n = 0;
+	for (size_t i = 0; i < in->conf->n_servers; i++) {
+		t[n] = server_next(&in->server[i]);
+		if (t[n] != NULL)
+			n++;
+	}
+	struct session *s = make_session(in, n > 0 ? n : 1);
+	if (s == NULL) {
+		refuse(in, fd, peer, "out of memory");
+		return;
+	}
+	if (session_set_local(s, fd, addr_family(peer) != AF_UNIX) != 0) {
+		log_error("session %s: refused: %s", session_text(s), strerror(errno));
+		session_abort(s, WIRE_INTERNAL);
+		return;
+	}
+	if (n > 0)
+		begin(s, t, peer);
+	else
+		wait_for_link(s);
+}
+
+int ingress_start(struct ingress *in, struct link_table *links, const struct conf_service *conf)
+{
+	struct bus *bus = links->bus;
+	*in = (struct ingress){.bus = bus, .conf = conf};
+	list_init(&in->waiting);
+	in->server = mem_zalloc(bus->mem, conf->n_servers * sizeof *in->server);
+	if (in->server == NULL)
+		return ERR_NOMEM;
+	int rc = listen_start(&in->listen, bus, &conf->bind.addr, on_accepted);
+	for (size_t i = 0; rc == 0 && i < conf->n_servers; i++) {
+		in->server[i].owner = in;
+		in->server[i].up = on_up;
+		rc = server_start(&in->server[i], links, &conf->servers[i]);
+	}
+	return rc;
+}
+
+void ingress_close(struct ingress *in)
+{
+	listen_stop(&in->listen);
+}
+
+void ingress_stop(struct ingress *in)
+{
+	if (in->bus == NULL)
+		return;
+	listen_stop(&in->listen);
+	for (size_t i = 0; in->server != NULL && i < in->conf->n_servers; i++)
+		server_stop(&in->server[i]);
+	mem_free(in->bus->mem, in->server);
+	in->server = NULL;
+}

@@ -1,0 +1,33 @@
+/*
+ * listen - a listening socket in the loop, that pauses when descriptors run out.
+ */
+#ifndef CB_BUS_LISTEN_H
+#define CB_BUS_LISTEN_H
+
+#include "bus/bus.h"
+#include "net/sock.h"
+
+#define LISTEN_PAUSE (100 * CLOCK_MS) /* after EMFILE and the like */
+enum {
+	LISTEN_BACKLOG = 4096,
+	LISTEN_BURST = 64, /* connections accepted in one turn */
+};
+
+struct listen {
+	struct loop_fd lfd;
+	struct bus *bus;
+	struct sock_listener sock;
+	struct timer pause;
+	bool short_of; /* descriptors or memory: said so, and not recovered yet */
+	/* A connection came; fd is the callee's. */
+	void (*accepted)(struct listen *l, int fd, const struct addr *peer);
+};
+
+/* Binds and listens.  0, or ERR_SYS with errno. */
+int listen_start(struct listen *l, struct bus *bus, const struct addr *addr,
+	void (*accepted)(struct listen *l, int fd, const struct addr *peer));
+
+/* Closes it and removes its Unix socket file; does nothing if it is closed. */
+void listen_stop(struct listen *l);
+
+#endif

@@ -1,0 +1,198 @@
+#include "bus/node.h"
+
+#include "base/err.h"
+#include "base/log.h"
+#include "bus/acceptor.h"
+#include "bus/ingress.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct node {
+	struct bus *bus;
+	struct link_table links;   /* controller */
+	struct ingress *ingress;   /* n_services of them */
+	struct acceptor *acceptor; /* segment: one an address */
+	size_t n_acceptors;
+	struct egress *egress; /* n_services of them */
+	struct timer patience; /* for the last goodbyes */
+	void (*drained)(void *ctx, size_t cut);
+	void *ctx;
+	size_t cut;
+	struct loop_work finish;
+};
+
+static void complain(const struct conf_service *conf, int rc)
+{
+	log_error("service [%s] (line %u): cannot bind %s: %s", conf->name, conf->bind.line,
+		conf->bind.text, rc == ERR_SYS ? strerror(errno) : err_text(rc));
+}
+
+static int start_controller(struct node *node)
+{
+	const struct conf *conf = node->bus->conf;
+	int failed = 0;
+	node->ingress = mem_zalloc(node->bus->mem, conf->n_services * sizeof *node->ingress);
+	if (node->ingress == NULL)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < conf->n_services; i++) {
+		int rc = ingress_start(&node->ingress[i], &node->links, &conf->services[i]);
+		if (rc != 0) {
+			complain(&conf->services[i], rc);
+			failed = rc;
+		}
+	}
+	return failed;
+}
+
+/* Services with equal addresses share one acceptor; found by hash, as there may be many. */
+static struct acceptor *find_acceptor(
+	struct node *node, const struct conf_service *conf, size_t *index, size_t mask)
+{
+	size_t at = (size_t)addr_hash(&conf->bind.addr, node->bus->seed) & mask;
+	for (; index[at] != 0; at = (at + 1) & mask) {
+		struct acceptor *a = &node->acceptor[index[at] - 1];
+		if (addr_equal(&a->asked, &conf->bind.addr))
+			return a;
+	}
+	index[at] = ++node->n_acceptors;
+	struct acceptor *a = &node->acceptor[node->n_acceptors - 1];
+	int rc = acceptor_start(a, node->bus, &conf->bind.addr);
+	if (rc != 0)
+		complain(conf, rc);
+	return a;
+}
+
+static int start_segment(struct node *node)
+{
+	const struct conf *conf = node->bus->conf;
+	struct mem *mem = node->bus->mem;
+	int failed = 0;
+	size_t slots = 8;
+	while (slots < conf->n_services * 2)
+		slots *= 2;
+	size_t *index = mem_zalloc(mem, slots * sizeof *index);
+	node->acceptor = mem_zalloc(mem, conf->n_services * sizeof *node->acceptor);
+	node->egress = mem_zalloc(mem, conf->n_services * sizeof *node->egress);
+	if (index == NULL || node->acceptor == NULL || node->egress == NULL) {
+		mem_free(mem, index);
+		return ERR_NOMEM;
+	}
+	for (size_t i = 0; i < conf->n_services; i++) {
+		struct acceptor *a = find_acceptor(node, &conf->services[i], index, slots - 1);
+		int rc = a->broken;
+		if (rc == 0)
+			rc = acceptor_add(a, &node->egress[i], &conf->services[i]);
+		if (rc != 0)
+			failed = rc;
+	}
+	mem_free(mem, index);
+	return failed;
+}
+
+/* --- the end ---------------------------------------------------------------------------------- */
+
+static void check_drained(struct bus *bus)
+{
+	struct node *node = bus->owner;
+	if (!bus->draining || bus->n_sessions > 0)
+		return;
+	if (!node->links.stopped)
+		link_table_stop(&node->links);
+	if (bus->n_transports == 0)
+		loop_defer(bus->loop, &node->finish);
+}
+
+static void on_finish(struct loop_work *work)
+{
+	struct node *node = container_of(work, struct node, finish);
+	node->drained(node->ctx, node->cut);
+}
+
+static void on_patience_over(struct timer *timer)
+{
+	struct node *node = container_of(timer, struct node, patience);
+	loop_defer(node->bus->loop, &node->finish);
+}
+
+static void close_listeners(struct node *node)
+{
+	for (size_t i = 0; node->ingress != NULL && i < node->bus->conf->n_services; i++)
+		ingress_close(&node->ingress[i]);
+	for (size_t i = 0; i < node->n_acceptors; i++)
+		acceptor_close(&node->acceptor[i]);
+}
+
+void node_drain(struct node *node, void (*drained)(void *ctx, size_t cut), void *ctx)
+{
+	struct bus *bus = node->bus;
+	node->drained = drained;
+	node->ctx = ctx;
+	bus->draining = true;
+	close_listeners(node);
+	if (bus->conf->role == CONF_SEGMENT)
+		link_table_stop(&node->links); /* whoever dialled us is to go elsewhere at once */
+	check_drained(bus);
+}
+
+void node_cut(struct node *node)
+{
+	struct bus *bus = node->bus;
+	if (loop_timer_set(bus->loop, &node->patience, bus_now(bus) + BUS_DRAIN_CLOSE) != 0)
+		loop_defer(bus->loop, &node->finish);
+	for (struct list *first; (first = list_first(&bus->sessions)) != NULL;) {
+		struct session *s = container_of(first, struct session, node);
+		log_warning("session %s: cut off: drain_timeout is over", session_text(s));
+		node->cut++;
+		session_abort(s, WIRE_DRAINING);
+	}
+	check_drained(bus);
+}
+
+int node_start(struct node **out, struct bus *bus)
+{
+	struct node *node = mem_zalloc(bus->mem, sizeof *node);
+	if (node == NULL)
+		return ERR_NOMEM;
+	node->bus = bus;
+	node->patience.fire = on_patience_over;
+	loop_work_init(&node->finish, on_finish);
+	link_table_init(&node->links, bus);
+	bus->owner = node;
+	bus->idle = check_drained;
+	int rc = bus->conf->role == CONF_CONTROLLER ? start_controller(node) : start_segment(node);
+	if (rc != 0) {
+		node_free(node);
+		return rc;
+	}
+	*out = node;
+	return 0;
+}
+
+void node_free(struct node *node)
+{
+	if (node == NULL)
+		return;
+	struct bus *bus = node->bus;
+	bus->idle = NULL;
+	for (struct list *first; (first = list_first(&bus->sessions)) != NULL;)
+		session_abort(container_of(first, struct session, node), WIRE_DRAINING);
+	list_each (n, &bus->transports) {
+		transport_kill(container_of(n, struct transport, node), "exit");
+	}
+	node->links.stopped = true;
+	/* What was closed is freed at the end of a turn. */
+	while (bus->n_transports > 0 && loop_turn(bus->loop, 0) == 0)
+		;
+	for (size_t i = 0; node->ingress != NULL && i < bus->conf->n_services; i++)
+		ingress_stop(&node->ingress[i]);
+	for (size_t i = 0; i < node->n_acceptors; i++)
+		acceptor_stop(&node->acceptor[i]);
+	link_table_fini(&node->links);
+	loop_timer_stop(bus->loop, &node->patience);
+	loop_cancel(&node->finish);
+	mem_free(bus->mem, node->ingress);
+	mem_free(bus->mem, node->acceptor);
+	mem_free(bus->mem, node->egress);
+	mem_free(bus->mem, node);
+}

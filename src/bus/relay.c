@@ -1,0 +1,232 @@
+#include "bus/relay.h"
+
+#include "base/log.h"
+#include "bus/fanout.h"
+#include "net/sock.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+enum { IOV_MAX_FLUSH = 16 };
+
+/* --- local socket to streams ---------------------------------------------------------- */
+
+/*
+ * One read from the local socket.  > 0: bytes; 0: nothing now, or the end (s->end_in), or
+ * an error that will be dealt with in the next turn.
+ */
+static size_t read_local(struct session *s, uint8_t *to, size_t room)
+{
+	if (s->end_in || s->error != 0 || !(s->local.ready & LOOP_READABLE))
+		return 0;
+	ssize_t n;
+	do
+		n = recv(s->local.fd, to, room, 0);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno == EAGAIN) {
+		s->local.ready &= ~(unsigned)LOOP_READABLE;
+		return 0;
+	}
+	if (n < 0) {
+		session_fail_later(s, errno);
+		return 0;
+	}
+	if (n == 0) {
+		/* A reset can look like an end: only SO_ERROR tells. */
+		int error = sock_error(s->local.fd);
+		if (error != 0)
+			session_fail_later(s, error);
+		else
+			s->end_in = true;
+		s->local.ready &= ~(unsigned)LOOP_READABLE;
+		return 0;
+	}
+	if ((size_t)n < room && !(s->local.ready & (LOOP_PEER_END | LOOP_ERROR | LOOP_HANGUP)))
+		s->local.ready &= ~(unsigned)LOOP_READABLE;
+	s->active = bus_now(s->bus);
+	return (size_t)n;
+}
+
+static void wake_members(struct session *s)
+{
+	for (size_t i = 0; i < s->n_members; i++) {
+		struct member *m = &s->members[i];
+		if (m->state != MEMBER_GONE && !m->fin_out)
+			transport_ready(&m->ts);
+	}
+}
+
+/* Bytes for all members, held once: reads until the ring is full or the socket empty. */
+static void read_to_ring(struct session *s)
+{
+	uint64_t now = bus_now(s->bus), before = s->ring.tail;
+	size_t room;
+	for (uint8_t *to; (to = ring_space(&s->ring, s->bus->mem, &room)) != NULL;) {
+		size_t n = read_local(s, to, room);
+		if (n == 0)
+			break;
+		ring_filled(&s->ring, n);
+		quota_add(s->bus, &s->quota, n);
+	}
+	if (s->ring.buf == NULL && room == 1) {
+		log_error("session %s: no memory for its ring", session_text(s));
+		session_fail_later(s, ENOMEM);
+		return;
+	}
+	for (size_t i = 0; i < s->n_members; i++) {
+		if (s->members[i].sent == before)
+			s->members[i].progress = now;
+	}
+	relay_release_ring(s); /* gives the memory back where nothing came */
+	if (s->ring.tail > before || s->end_in) {
+		wake_members(s);
+		session_arm(s);
+	}
+}
+
+void relay_read(struct session *s)
+{
+	/* One member takes its bytes straight from the socket, after what the ring holds. */
+	if (s->n_live == 1)
+		wake_members(s);
+	else
+		read_to_ring(s);
+}
+
+void relay_release_ring(struct session *s)
+{
+	uint64_t slowest = s->ring.tail, before = s->ring.head;
+	for (size_t i = 0; i < s->n_members; i++) {
+		const struct member *m = &s->members[i];
+		if (m->state != MEMBER_GONE && m->ts.stream != NULL && m->sent < slowest)
+			slowest = m->sent;
+	}
+	ring_release(&s->ring, s->bus->mem, slowest);
+	quota_sub(s->bus, &s->quota, s->ring.head - before);
+	/* Room was made: the socket is read again, but not from inside a transport's turn. */
+	if (s->ring.head > before && s->local.ready & LOOP_READABLE && !s->end_in)
+		loop_again(s->bus->loop, &s->local);
+}
+
+static size_t pull_from_ring(struct member *m, uint8_t *to, size_t room)
+{
+	struct session *s = m->session;
+	size_t n = ring_copy(&s->ring, m->sent, to, room);
+	m->sent += n;
+	m->progress = bus_now(s->bus);
+	relay_release_ring(s);
+	return n;
+}
+
+size_t relay_pull(struct transport_stream *ts, uint8_t *to, size_t room, enum mux_more *more)
+{
+	struct member *m = container_of(ts, struct member, ts);
+	struct session *s = m->session;
+	size_t n = 0;
+	if (m->sent < s->ring.tail)
+		n = pull_from_ring(m, to, room);
+	else if (s->n_live == 1)
+		n = read_local(s, to, room);
+	if (m->sent < s->ring.tail) {
+		*more = MUX_MORE;
+	} else if (s->end_in && s->error == 0) {
+		*more = MUX_END;
+		m->fin_out = true;
+		/* The session may be over now, but not while its stream is in use. */
+		loop_again(s->bus->loop, &s->local);
+	} else {
+		bool again = n > 0 && s->n_live == 1 && s->local.ready & LOOP_READABLE;
+		*more = again ? MUX_MORE : MUX_DRY;
+	}
+	return n;
+}
+
+/* --- streams to local socket ------------------------------------------------------------ */
+
+static void write_failed(struct session *s, int error)
+{
+	if (error == EAGAIN)
+		s->local.ready &= ~(unsigned)LOOP_WRITABLE;
+	else
+		session_fail_later(s, error);
+}
+
+/* Tries to write at once what came; returns how much was taken. */
+static size_t write_now(struct session *s, const uint8_t *p, size_t n)
+{
+	size_t done = 0;
+	while (done < n && s->error == 0 && s->local.ready & LOOP_WRITABLE) {
+		ssize_t w = send(s->local.fd, p + done, n - done, MSG_NOSIGNAL);
+		if (w >= 0)
+			done += (size_t)w;
+		else if (errno != EINTR)
+			write_failed(s, errno);
+	}
+	return done;
+}
+
+bool relay_deliver(struct member *m, const uint8_t *p, size_t n)
+{
+	struct session *s = m->session;
+	size_t done = 0;
+	s->active = bus_now(s->bus);
+	if (s->state == SESSION_OPEN && m->rx.length == 0) {
+		done = write_now(s, p, n);
+		transport_consumed(&m->ts, done);
+	}
+	if (done == n)
+		return true;
+	if (fifo_append(&m->rx, s->bus->mem, p + done, n - done) != 0) {
+		log_error("session %s: no memory for %zu unread bytes", session_text(s), n - done);
+		session_abort(s, WIRE_INTERNAL);
+		return false;
+	}
+	quota_add(s->bus, &s->quota, n - done);
+	return true;
+}
+
+/* Writes a member's held bytes. */
+static void flush_member(struct member *m)
+{
+	struct session *s = m->session;
+	while (m->rx.length > 0 && s->error == 0 && s->local.ready & LOOP_WRITABLE) {
+		struct iovec iov[IOV_MAX_FLUSH];
+		struct msghdr msg = {.msg_iov = iov};
+		msg.msg_iovlen = (size_t)fifo_peek(&m->rx, iov, IOV_MAX_FLUSH);
+		ssize_t w = sendmsg(s->local.fd, &msg, MSG_NOSIGNAL);
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w < 0) {
+			write_failed(s, errno);
+			break;
+		}
+		fifo_drop(&m->rx, s->bus->mem, (size_t)w);
+		quota_sub(s->bus, &s->quota, (size_t)w);
+		transport_consumed(&m->ts, (size_t)w);
+		s->active = bus_now(s->bus);
+	}
+}
+
+void relay_flush(struct session *s)
+{
+	for (size_t i = 0; i < s->n_members; i++)
+		flush_member(&s->members[i]);
+	if (s->state == SESSION_OPEN)
+		fanout_check_end(s);
+}
+
+bool relay_holds(const struct session *s)
+{
+	for (size_t i = 0; i < s->n_members; i++) {
+		if (s->members[i].rx.length > 0)
+			return true;
+	}
+	return false;
+}
+
+void relay_discard(struct member *m)
+{
+	struct session *s = m->session;
+	quota_sub(s->bus, &s->quota, m->rx.length);
+	fifo_clear(&m->rx, s->bus->mem);
+}

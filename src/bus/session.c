@@ -1,0 +1,291 @@
+#include "bus/session.h"
+
+#include "base/err.h"
+#include "base/log.h"
+#include "bus/fanout.h"
+#include "bus/relay.h"
+#include "net/sock.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sodium.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define FLUSH_PATIENCE (1 * CLOCK_SEC)       /* for delivering what came before a reset */
+enum { POLL_FIRST = 500, POLL_MAX = 50000 }; /* microseconds between looks at SIOCOUTQ */
+
+static const char *state_name(unsigned state)
+{
+	static const char *const names[] = {"waiting", "open", "flushing", "closed"};
+	return names[state];
+}
+
+/* The one setter; states only go forward. */
+static void set_state(struct session *s, enum session_state to)
+{
+	assert(to > s->state);
+	log_debug("session %s: %s to %s", session_text(s), state_name(s->state), state_name(to));
+	s->state = (uint8_t)to;
+}
+
+const char *session_text(const struct session *s)
+{
+	static char text[2 * WIRE_ID + CONF_NAME_MAX + 8];
+	char hex[2 * WIRE_ID + 1];
+	sodium_bin2hex(hex, sizeof hex, s->id, WIRE_ID);
+	(void)snprintf(text, sizeof text, "%s [%s]", hex, s->service->name);
+	return text;
+}
+
+static void on_local_event(struct loop_fd *lfd);
+static void on_timer(struct timer *timer);
+static void on_evict(struct quota_holder *holder);
+
+struct session *session_new(struct bus *bus, const struct session_options *opt)
+{
+	assert(opt->n_members >= 1 && opt->n_members <= CONF_SERVERS_MAX);
+	size_t size = sizeof(struct session) + opt->n_members * sizeof(struct member);
+	struct session *s = mem_zalloc(bus->mem, size);
+	if (s == NULL)
+		return NULL;
+	s->bus = bus;
+	s->service = opt->service;
+	s->ops = opt->ops;
+	s->owner = opt->owner;
+	s->full_duplex = opt->full_duplex;
+	s->n_members = s->n_live = (uint16_t)opt->n_members;
+	s->active = bus_now(bus);
+	s->timer.fire = on_timer;
+	loop_fd_init(&s->local, on_local_event);
+	list_init(&s->waiting);
+	quota_holder_init(&s->quota, on_evict);
+	if (opt->id != NULL)
+		memcpy(s->id, opt->id, WIRE_ID);
+	else
+		randombytes_buf(s->id, WIRE_ID);
+	for (size_t i = 0; i < opt->n_members; i++) {
+		s->members[i].session = s;
+		s->members[i].ts.ops = fanout_ops();
+	}
+	list_append(&bus->sessions, &s->node);
+	bus->n_sessions++;
+	return s;
+}
+
+int session_set_local(struct session *s, int fd, bool is_tcp)
+{
+	int rc = loop_add(s->bus->loop, &s->local, fd);
+	if (rc != 0)
+		(void)close(fd);
+	s->local_tcp = is_tcp;
+	return rc;
+}
+
+void session_start(struct session *s)
+{
+	set_state(s, SESSION_OPEN);
+	s->deadline = 0;
+	s->active = bus_now(s->bus);
+	for (size_t i = 0; i < s->n_members; i++) {
+		struct member *m = &s->members[i];
+		if (m->ts.stream == NULL && m->state == MEMBER_OPEN) {
+			m->state = MEMBER_GONE;
+			s->n_live--;
+		}
+	}
+	/* The descriptor is new: whether it can be written or read is found by trying. */
+	s->local.ready |= LOOP_READABLE | LOOP_WRITABLE;
+	relay_flush(s);
+	if (s->state == SESSION_OPEN)
+		relay_read(s);
+	session_arm(s);
+}
+
+/* --- the end --------------------------------------------------------------------- */
+
+static void finish(struct session *s)
+{
+	set_state(s, SESSION_CLOSED);
+	loop_timer_stop(s->bus->loop, &s->timer);
+	loop_close(s->bus->loop, &s->local);
+	for (size_t i = 0; i < s->n_members; i++)
+		relay_discard(&s->members[i]);
+	quota_sub(s->bus, &s->quota, s->quota.bytes);
+	mem_free(s->bus->mem, s->ring.buf);
+	s->ring.buf = NULL;
+	list_remove(&s->node);
+	list_remove(&s->waiting);
+	s->bus->n_sessions--;
+	s->ops->closed(s);
+	loop_free_later(s->bus->loop, s);
+	if (s->bus->idle != NULL)
+		s->bus->idle(s->bus);
+}
+
+static void close_streams(struct session *s, uint32_t code)
+{
+	for (size_t i = 0; i < s->n_members; i++)
+		transport_close_stream(&s->members[i].ts, code);
+}
+
+void session_abort(struct session *s, uint32_t code)
+{
+	if (s->state == SESSION_CLOSED)
+		return;
+	close_streams(s, code);
+	finish(s);
+}
+
+/* Both directions ended in order: let the kernel deliver what it has. */
+static void finish_clean(struct session *s)
+{
+	log_debug("session %s: ended", session_text(s));
+	close_streams(s, WIRE_ABORTED);
+	if (s->local_tcp)
+		(void)sock_linger_off(s->local.fd);
+	finish(s);
+}
+
+void session_check_end(struct session *s)
+{
+	if (s->state != SESSION_OPEN || !s->end_in || !s->end_out)
+		return;
+	for (size_t i = 0; i < s->n_members; i++) {
+		const struct member *m = &s->members[i];
+		if (m->state != MEMBER_GONE && !m->fin_out)
+			return;
+	}
+	finish_clean(s);
+}
+
+/* All that came before the reset is written: is it acknowledged too? */
+static void poll_flushed(struct session *s)
+{
+	if (s->local.fd < 0 || s->error != 0 || bus_now(s->bus) >= s->deadline ||
+		(!relay_holds(s) && sock_queued_out(s->local.fd) <= 0)) {
+		finish(s);
+		return;
+	}
+	s->poll = s->poll * 2 < POLL_MAX ? s->poll * 2 : POLL_MAX;
+	session_arm(s);
+}
+
+void session_reset_local(struct session *s, uint32_t code)
+{
+	if (s->state >= SESSION_FLUSHING)
+		return;
+	close_streams(s, code);
+	set_state(s, SESSION_FLUSHING);
+	s->deadline = bus_now(s->bus) + FLUSH_PATIENCE;
+	s->poll = POLL_FIRST;
+	poll_flushed(s);
+}
+
+static void on_evict(struct quota_holder *holder)
+{
+	struct session *s = container_of(holder, struct session, quota);
+	log_warning("session %s: reset: it holds %ju unread bytes, the most of all, and memory= is "
+		    "used up",
+		session_text(s), (uintmax_t)holder->bytes);
+	session_abort(s, WIRE_BUSY);
+}
+
+/* --- the local socket's events ------------------------------------------------------ */
+
+static void local_failed(struct session *s)
+{
+	log_info("session %s: %s side: %s", session_text(s),
+		s->bus->conf->role == CONF_CONTROLLER ? "client" : "backend", strerror(s->error));
+	session_abort(s, WIRE_ABORTED);
+}
+
+void session_fail_later(struct session *s, int error)
+{
+	if (s->error == 0)
+		s->error = error;
+	loop_again(s->bus->loop, &s->local);
+}
+
+static void on_local_event(struct loop_fd *lfd)
+{
+	struct session *s = container_of(lfd, struct session, local);
+	if (lfd->ready & LOOP_ERROR) {
+		int error = sock_error(lfd->fd);
+		lfd->ready &= ~(unsigned)LOOP_ERROR;
+		if (s->error == 0)
+			s->error = error;
+	}
+	if (s->error != 0) {
+		local_failed(s);
+		return;
+	}
+	if (s->state == SESSION_WAITING)
+		return;
+	if (lfd->ready & LOOP_WRITABLE)
+		relay_flush(s);
+	if (s->state == SESSION_OPEN && lfd->ready & LOOP_READABLE)
+		relay_read(s);
+	session_check_end(s);
+}
+
+/* --- time --------------------------------------------------------------------------- */
+
+static uint64_t next_deadline(const struct session *s)
+{
+	uint64_t at = CLOCK_NEVER, slow;
+	switch (s->state) {
+	case SESSION_WAITING:
+		return s->deadline != 0 ? s->deadline : CLOCK_NEVER;
+	case SESSION_FLUSHING:
+		at = bus_now(s->bus) + s->poll;
+		return at < s->deadline ? at : s->deadline;
+	case SESSION_OPEN:
+		if (s->service->idle_timeout != 0)
+			at = s->active + s->service->idle_timeout;
+		slow = fanout_deadline(s);
+		return slow < at ? slow : at;
+	default:
+		return CLOCK_NEVER;
+	}
+}
+
+void session_arm(struct session *s)
+{
+	uint64_t at = next_deadline(s);
+	if (at == CLOCK_NEVER)
+		loop_timer_stop(s->bus->loop, &s->timer);
+	else if (timer_is_set(&s->timer) && s->timer.at <= at && s->state == SESSION_OPEN)
+		return; /* fires early and is set anew then */
+	else if (loop_timer_set(s->bus->loop, &s->timer, at) != 0) {
+		log_error("session %s: no memory for its timer", session_text(s));
+		session_abort(s, WIRE_INTERNAL);
+	}
+}
+
+static void on_timer(struct timer *timer)
+{
+	struct session *s = container_of(timer, struct session, timer);
+	uint64_t now = bus_now(s->bus);
+	switch (s->state) {
+	case SESSION_WAITING:
+		log_warning("session %s: refused: no segment reachable within connect_timeout",
+			session_text(s));
+		session_abort(s, WIRE_TIMED_OUT);
+		return;
+	case SESSION_FLUSHING:
+		poll_flushed(s);
+		return;
+	default:
+		break;
+	}
+	if (s->service->idle_timeout != 0 && now >= s->active + s->service->idle_timeout) {
+		log_info("session %s: closed: no byte for idle_timeout", session_text(s));
+		session_abort(s, WIRE_IDLE);
+		return;
+	}
+	fanout_drop_slow(s);
+	if (s->state == SESSION_OPEN)
+		session_arm(s);
+}

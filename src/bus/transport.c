@@ -1,0 +1,483 @@
+#include "bus/transport.h"
+
+#include "base/err.h"
+#include "base/log.h"
+#include "bus/quota.h"
+#include "net/sock.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define SAMPLE_INTERVAL (200 * CLOCK_MS) /* between looks at the path */
+#define CLOSE_PATIENCE (2 * CLOCK_SEC)   /* from our FIN to the peer's */
+enum {
+	COMPETING_WRITE = 64 << 10,  /* bytes staged at once while streams compete */
+	COMPETING_UNSENT = 64 << 10, /* bytes the kernel may queue unsent meanwhile */
+};
+
+static void touch(struct transport *t)
+{
+	if (!t->dead)
+		loop_defer(t->bus->loop, &t->flush);
+}
+
+static void arm(struct transport *t)
+{
+	uint64_t at = mux_deadline(t->mux);
+	if (t->close_by != 0 && t->close_by < at)
+		at = t->close_by;
+	/* A timer that fires early is cheaper than one moved with every byte. */
+	if (timer_is_set(&t->timer) ? t->timer.at <= at : at == CLOCK_NEVER)
+		return;
+	/* Room for the timer was reserved with transport_new(): this cannot fail. */
+	(void)loop_timer_set(t->bus->loop, &t->timer, at);
+}
+
+/* --- the end -------------------------------------------------------------------- */
+
+/* Tells every stream's user that it is lost; each gives its stream back. */
+static void lose_streams(struct transport *t)
+{
+	void *user;
+	for (struct mux_stream *s; (s = mux_any(t->mux, &user)) != NULL;) {
+		struct transport_stream *ts = user;
+		mux_close(s, WIRE_LINK_LOST, bus_now(t->bus));
+		if (ts != NULL) {
+			ts->stream = NULL;
+			ts->ops->reset(ts, WIRE_LINK_LOST);
+		}
+	}
+}
+
+static void end(struct transport *t, const char *why)
+{
+	if (t->dead)
+		return;
+	t->dead = true;
+	t->why = why;
+	if (why == NULL && t->is_tcp)
+		(void)sock_linger_off(t->lfd.fd);
+	loop_close(t->bus->loop, &t->lfd);
+	loop_timer_stop(t->bus->loop, &t->timer);
+	loop_cancel(&t->flush);
+	loop_defer(t->bus->loop, &t->bury);
+}
+
+/* At the end of the turn nobody up the stack uses the transport any more. */
+static void bury(struct loop_work *work)
+{
+	struct transport *t = container_of(work, struct transport, bury);
+	struct bus *bus = t->bus;
+	lose_streams(t);
+	t->ops->closed(t, t->why);
+	mux_free(t->mux);
+	if (t->out != NULL)
+		bus_buffer_put(bus, t->out);
+	list_remove(&t->node);
+	bus->n_transports--;
+	loop_free_later(bus->loop, t);
+	if (bus->idle != NULL)
+		bus->idle(bus);
+}
+
+void transport_kill(struct transport *t, const char *why)
+{
+	end(t, why);
+}
+
+/* The peer broke a rule, or is silent: says so to it, as far as one write goes. */
+static void fail(struct transport *t)
+{
+	uint8_t words[MUX_CONTROL_ROOM];
+	uint32_t code;
+	const char *why = mux_failure(t->mux, &code);
+	if (t->out == NULL) {
+		size_t n = mux_last_words(t->mux, words);
+		if (send(t->lfd.fd, words, n, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+			log_debug("the last GOAWAY could not be sent: %s", strerror(errno));
+		else if (t->is_tcp)
+			(void)sock_linger_off(t->lfd.fd);
+	}
+	end(t, why);
+}
+
+/* --- in ------------------------------------------------------------------------- */
+
+static void dispatch(struct transport *t, const struct mux_event *ev)
+{
+	struct transport_stream *ts = ev->user;
+	switch (ev->type) {
+	case MUX_DATA:
+		ts->ops->data(ts, ev->p, ev->n, ev->fin);
+		break;
+	case MUX_RESET:
+		mux_close(ev->stream, ev->code, bus_now(t->bus));
+		ts->stream = NULL;
+		ts->ops->reset(ts, ev->code);
+		break;
+	case MUX_OPEN:
+		t->ops->open(t, ev->stream, ev->open);
+		break;
+	case MUX_READY:
+		t->ops->ready(t);
+		break;
+	case MUX_GOAWAY:
+		t->ops->goaway(t, ev->code);
+		break;
+	case MUX_NONE:
+		break;
+	}
+}
+
+/* All frames of one read.  False when the transport is dead after it. */
+static bool feed(struct transport *t, const uint8_t *p, size_t n)
+{
+	for (;;) {
+		struct mux_event ev;
+		if (mux_receive(t->mux, &p, &n, bus_now(t->bus), &ev) != 0) {
+			fail(t);
+			return false;
+		}
+		if (ev.type == MUX_NONE)
+			return true;
+		dispatch(t, &ev);
+		if (t->dead)
+			return false;
+	}
+}
+
+static void on_end(struct transport *t)
+{
+	if (mux_is_finished(t->mux) && t->out == NULL)
+		end(t, NULL);
+	else
+		end(t, mux_is_going(t->mux) && mux_count(t->mux) == 0 ? NULL
+								      : "closed by the peer");
+}
+
+/* Reads what there is, up to the turn's budget. */
+static void read_all(struct transport *t)
+{
+	size_t budget = BUS_TURN;
+	while (t->lfd.ready & LOOP_READABLE) {
+		ssize_t n = recv(t->lfd.fd, t->bus->read_buf, BUS_READ, 0);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN) {
+			t->lfd.ready &= ~(unsigned)LOOP_READABLE;
+			return;
+		}
+		if (n < 0) {
+			end(t, strerror(errno));
+			return;
+		}
+		if (n == 0) {
+			on_end(t);
+			return;
+		}
+		/* A short read has emptied the socket, unless an end is behind the bytes. */
+		if (n < BUS_READ && !(t->lfd.ready & (LOOP_PEER_END | LOOP_ERROR | LOOP_HANGUP)))
+			t->lfd.ready &= ~(unsigned)LOOP_READABLE;
+		if (!feed(t, t->bus->read_buf, (size_t)n))
+			return;
+		if ((size_t)n >= budget) {
+			loop_again(t->bus->loop, &t->lfd);
+			return;
+		}
+		budget -= (size_t)n;
+	}
+}
+
+static void on_event(struct loop_fd *lfd)
+{
+	struct transport *t = container_of(lfd, struct transport, lfd);
+	if (lfd->ready & LOOP_READABLE)
+		read_all(t);
+	if (t->dead)
+		return;
+	quota_enforce(t->bus);
+	touch(t);
+}
+
+/* --- out ------------------------------------------------------------------------ */
+
+/* Looks at the path now and then: frames and queues are cut to its rate. */
+static void sample(struct transport *t)
+{
+	uint64_t now = bus_now(t->bus);
+	if (!t->is_tcp || now - t->sampled < SAMPLE_INTERVAL)
+		return;
+	struct sock_path path;
+	if (sock_path(t->lfd.fd, &path) == 0 && !path.app_limited)
+		mux_set_rate(t->mux, path.delivery_rate);
+	if (t->competing != t->lowat &&
+		sock_notsent_lowat(t->lfd.fd, t->competing ? COMPETING_UNSENT : 0) == 0)
+		t->lowat = t->competing;
+	t->competing = false;
+	t->sampled = now;
+}
+
+/* Stages control frames, then payload in turns; false when there is nothing to send. */
+static bool fill(struct transport *t)
+{
+	struct mux *m = t->mux;
+	uint64_t now = bus_now(t->bus);
+	size_t n = mux_control(m, t->out, BUS_WRITE, now);
+	struct mux_stream *s;
+	uint32_t grant;
+	while ((s = mux_next(m, &grant)) != NULL) {
+		size_t stop = BUS_WRITE;
+		if (mux_waiting(m) > 1) {
+			t->competing = true;
+			stop = COMPETING_WRITE;
+		}
+		if (n + 2 * WIRE_HEADER > stop)
+			break;
+		size_t room = stop - n - WIRE_HEADER;
+		struct transport_stream *ts = mux_user(s);
+		enum mux_more more;
+		size_t got = ts->ops->pull(
+			ts, t->out + n + WIRE_HEADER, grant < room ? grant : room, &more);
+		size_t header = mux_commit(s, (uint32_t)got, more, now, t->out + n);
+		n += header + got;
+	}
+	t->out_begin = 0;
+	t->out_end = n;
+	return n > 0;
+}
+
+/* Writes what is staged.  0; ERR_AGAIN when the socket is full; ERR_SYS. */
+static int drain(struct transport *t)
+{
+	while (t->out_begin < t->out_end) {
+		ssize_t n = send(
+			t->lfd.fd, t->out + t->out_begin, t->out_end - t->out_begin, MSG_NOSIGNAL);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN) {
+			t->lfd.ready &= ~(unsigned)LOOP_WRITABLE;
+			return ERR_AGAIN;
+		}
+		if (n < 0)
+			return ERR_SYS;
+		t->out_begin += (size_t)n;
+	}
+	return 0;
+}
+
+static void say_goodbye(struct transport *t)
+{
+	if (t->shut || t->out != NULL || !mux_is_finished(t->mux))
+		return;
+	t->shut = true;
+	t->close_by = bus_now(t->bus) + CLOSE_PATIENCE;
+	(void)shutdown(t->lfd.fd, SHUT_WR);
+}
+
+/* Stages and writes until nothing is left, the socket is full or the turn's share is used. */
+static int write_all(struct transport *t)
+{
+	size_t budget = BUS_TURN;
+	while (t->lfd.ready & LOOP_WRITABLE) {
+		if (t->out == NULL) {
+			if (!mux_has_output(t->mux))
+				return 0;
+			t->out = bus_buffer_get(t->bus);
+			if (t->out == NULL)
+				return ERR_NOMEM;
+			(void)fill(t);
+		}
+		size_t n = t->out_end - t->out_begin;
+		int rc = drain(t);
+		if (rc != 0)
+			return rc;
+		bus_buffer_put(t->bus, t->out);
+		t->out = NULL;
+		if (n >= budget) {
+			touch(t);
+			return 0;
+		}
+		budget -= n;
+	}
+	return 0;
+}
+
+static void flush(struct loop_work *work)
+{
+	struct transport *t = container_of(work, struct transport, flush);
+	sample(t);
+	int rc = write_all(t);
+	if (rc == ERR_SYS) {
+		/* What the peer had sent before it closed still counts: read it first. */
+		const char *why = strerror(errno);
+		read_all(t);
+		if (!t->dead)
+			end(t, why);
+		return;
+	}
+	if (rc == ERR_NOMEM) {
+		end(t, "out of memory");
+		return;
+	}
+	say_goodbye(t);
+	arm(t);
+}
+
+static void on_timer(struct timer *timer)
+{
+	struct transport *t = container_of(timer, struct transport, timer);
+	/* What can be read is read before a deadline is judged. */
+	t->lfd.ready |= LOOP_READABLE;
+	read_all(t);
+	if (t->dead)
+		return;
+	uint64_t now = bus_now(t->bus);
+	if (t->close_by != 0 && now >= t->close_by) {
+		end(t, mux_count(t->mux) == 0 ? NULL : "no end from the peer in time");
+		return;
+	}
+	if (mux_tick(t->mux, now) != 0) {
+		fail(t);
+		return;
+	}
+	touch(t);
+}
+
+/* --- for the owner --------------------------------------------------------------- */
+
+static struct mux *make_mux(struct bus *bus, enum mux_side side)
+{
+	bool may_grow;
+	struct mux_options opt = {.side = side,
+		.role = bus->conf->role == CONF_CONTROLLER ? WIRE_CONTROLLER : WIRE_SEGMENT,
+		.window = quota_window(bus, &may_grow),
+		.window_ceiling = (uint32_t)bus->conf->max_window,
+		.link_timeout = bus->conf->link_timeout,
+		.seed = bus->seed};
+	memcpy(opt.instance, bus->instance, sizeof opt.instance);
+	struct mux *m = mux_new(bus->mem, &opt, bus_now(bus));
+	if (m != NULL)
+		mux_set_window(m, opt.window, may_grow);
+	return m;
+}
+
+int transport_new(struct transport **out, struct bus *bus, const struct transport_options *opt)
+{
+	int rc = ERR_NOMEM;
+	struct transport *t = mem_zalloc(bus->mem, sizeof *t);
+	if (t == NULL)
+		goto err0;
+	t->mux = make_mux(bus, opt->side);
+	if (t->mux == NULL)
+		goto err1;
+	t->bus = bus;
+	t->ops = opt->ops;
+	t->owner = opt->owner;
+	t->timer.fire = on_timer;
+	loop_fd_init(&t->lfd, on_event);
+	loop_work_init(&t->flush, flush);
+	loop_work_init(&t->bury, bury);
+	rc = loop_timer_set(bus->loop, &t->timer, mux_deadline(t->mux));
+	if (rc != 0)
+		goto err2;
+	rc = loop_add(bus->loop, &t->lfd, opt->fd);
+	if (rc != 0)
+		goto err3;
+	(void)sock_peer_name(opt->fd, &t->peer);
+	t->is_tcp = addr_family(&t->peer) != AF_UNIX;
+	list_append(&bus->transports, &t->node);
+	bus->n_transports++;
+	/* A connected socket takes the HELLO at once, without waiting for its event. */
+	t->lfd.ready |= LOOP_WRITABLE;
+	touch(t);
+	*out = t;
+	return 0;
+err3:
+	loop_timer_stop(bus->loop, &t->timer);
+err2:
+	mux_free(t->mux);
+err1:
+	mem_free(bus->mem, t);
+err0:
+	(void)close(opt->fd);
+	return rc;
+}
+
+int transport_open(struct transport *t, struct transport_stream *ts, struct wire_open *open)
+{
+	if (t->dead)
+		return ERR_CLOSED;
+	int rc = mux_open(t->mux, open, ts, bus_now(t->bus), &ts->stream);
+	if (rc != 0)
+		return rc;
+	ts->transport = t;
+	touch(t);
+	return 0;
+}
+
+void transport_attach(struct transport *t, struct transport_stream *ts, struct mux_stream *stream)
+{
+	ts->transport = t;
+	ts->stream = stream;
+	mux_set_user(stream, ts);
+}
+
+void transport_refuse(struct transport *t, struct mux_stream *stream, uint32_t code)
+{
+	mux_close(stream, code, bus_now(t->bus));
+	touch(t);
+}
+
+void transport_close_stream(struct transport_stream *ts, uint32_t code)
+{
+	if (ts->stream == NULL)
+		return;
+	mux_close(ts->stream, code, bus_now(ts->transport->bus));
+	ts->stream = NULL;
+	touch(ts->transport);
+}
+
+void transport_ready(struct transport_stream *ts)
+{
+	if (ts->stream == NULL)
+		return;
+	mux_ready(ts->stream, bus_now(ts->transport->bus));
+	touch(ts->transport);
+}
+
+void transport_consumed(struct transport_stream *ts, uint64_t n)
+{
+	if (ts->stream == NULL || n == 0)
+		return;
+	mux_consumed(ts->stream, n, bus_now(ts->transport->bus));
+	touch(ts->transport);
+}
+
+bool transport_can_open(const struct transport *t)
+{
+	return !t->dead && mux_can_open(t->mux);
+}
+
+bool transport_is_worn(const struct transport *t)
+{
+	return mux_is_worn(t->mux);
+}
+
+void transport_goaway(struct transport *t, uint32_t code)
+{
+	if (t->dead)
+		return;
+	mux_goaway(t->mux, code, bus_now(t->bus));
+	touch(t);
+}
+
+void transport_set_window(struct transport *t, uint32_t window, bool may_grow)
+{
+	if (t->dead)
+		return;
+	mux_set_window(t->mux, window, may_grow);
+	touch(t);
+}

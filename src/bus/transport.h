@@ -1,0 +1,121 @@
+/*
+ * transport - one connection between two nodes, driven: socket and mux together.
+ *
+ * All sessions' output of a turn leaves in as few writes as possible, at the end of
+ * the turn; all frames of a read are taken before the next.  Reading never stops for
+ * one session's sake.
+ */
+#ifndef CB_BUS_TRANSPORT_H
+#define CB_BUS_TRANSPORT_H
+
+#include "bus/bus.h"
+#include "session/mux.h"
+
+struct transport;
+struct transport_stream;
+
+/* What the user of a stream does when something comes; all are called from the loop. */
+struct transport_stream_ops {
+	/* n bytes came (p is valid during the call); with `fin` nothing follows. */
+	void (*data)(struct transport_stream *ts, const uint8_t *p, size_t n, bool fin);
+	/*
+	 * The peer reset the stream, or the transport is lost (WIRE_LINK_LOST).  It is
+	 * given back already: ts->stream is NULL.
+	 */
+	void (*reset)(struct transport_stream *ts, uint32_t code);
+	/*
+	 * Puts up to `room` (>= 1) bytes to send at `to`, returns how many, and says in
+	 * *more what follows.  Must not close a stream or a transport.
+	 */
+	size_t (*pull)(struct transport_stream *ts, uint8_t *to, size_t room, enum mux_more *more);
+};
+
+/* Embedded by the user of a stream. */
+struct transport_stream {
+	const struct transport_stream_ops *ops;
+	struct transport *transport;
+	struct mux_stream *stream; /* NULL: none, or given back */
+};
+
+/* What the owner of a transport does. */
+struct transport_ops {
+	/* The peer's HELLO is in. */
+	void (*ready)(struct transport *t);
+	/*
+	 * The peer opened a stream; transport_attach() or transport_refuse() it.
+	 */
+	void (*open)(struct transport *t, struct mux_stream *stream, const struct wire_open *open);
+	/* The peer wants no new streams. */
+	void (*goaway)(struct transport *t, uint32_t code);
+	/*
+	 * It is over, and all streams have been told.  `why` is static storage, and NULL
+	 * for an orderly end.  The transport is freed when this returns.
+	 */
+	void (*closed)(struct transport *t, const char *why);
+};
+
+struct transport {
+	struct loop_fd lfd;
+	struct bus *bus;
+	struct mux *mux;
+	const struct transport_ops *ops;
+	void *owner;
+	struct list node;       /* in bus->transports */
+	struct loop_work flush; /* output at the end of the turn */
+	struct loop_work bury;  /* the end, likewise */
+	struct timer timer;
+	uint8_t *out; /* staged output, while there is any */
+	size_t out_begin, out_end;
+	uint64_t sampled;  /* when the path was last looked at */
+	uint64_t close_by; /* 0, or when an orderly end must be over */
+	const char *why;   /* of the end */
+	struct addr peer;
+	bool is_tcp, competing, lowat, shut, dead;
+};
+
+struct transport_options {
+	const struct transport_ops *ops;
+	void *owner;
+	int fd; /* connected; the transport's from here on, also on failure */
+	enum mux_side side;
+};
+
+/* 0; ERR_NOMEM or ERR_SYS: the descriptor is closed. */
+int transport_new(struct transport **out, struct bus *bus, const struct transport_options *opt);
+
+/*
+ * Opens a stream for ts (whose ops are set).  0, or as mux_open().
+ */
+int transport_open(struct transport *t, struct transport_stream *ts, struct wire_open *open);
+
+/* Gives an incoming stream to ts (whose ops are set). */
+void transport_attach(struct transport *t, struct transport_stream *ts, struct mux_stream *stream);
+
+/* Turns an incoming stream away. */
+void transport_refuse(struct transport *t, struct mux_stream *stream, uint32_t code);
+
+/* Gives the stream back, if there is one; the peer gets RESET where it is not over. */
+void transport_close_stream(struct transport_stream *ts, uint32_t code);
+
+/* The source of ts has something to send. */
+void transport_ready(struct transport_stream *ts);
+
+/* n bytes of what ts->ops->data() brought have left for good. */
+void transport_consumed(struct transport_stream *ts, uint64_t n);
+
+/* Whether a new stream can be opened on it. */
+bool transport_can_open(const struct transport *t);
+
+/* Whether it should be replaced, because its stream ids run out. */
+bool transport_is_worn(const struct transport *t);
+
+/* Begins an orderly end: streams that are open go on. */
+void transport_goaway(struct transport *t, uint32_t code);
+
+/* Ends it now; all streams are lost.  why: static storage, for the log. */
+void transport_kill(struct transport *t, const char *why);
+
+/* As mux_set_window(), for this transport. */
+void transport_set_window(struct transport *t, uint32_t window, bool may_grow);
+
+#endif

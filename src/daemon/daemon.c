@@ -1,0 +1,274 @@
+#include "daemon/daemon.h"
+
+#include "config.h"
+
+#include "base/err.h"
+#include "base/log.h"
+#include "bus/node.h"
+#include "daemon/options.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct daemon {
+	enum conf_role role;
+	struct conf *conf;
+	struct bus bus;
+	struct node *node;
+	struct loop_fd signals;
+	struct timer drain;
+	bool draining;
+	int status;
+};
+
+/* --- the configuration ------------------------------------------------------------------- */
+
+static void report(void *ctx, const char *message)
+{
+	(void)ctx;
+	fprintf(stderr, "%s\n", message);
+}
+
+/* The whole file in memory; n may be 0.  NULL after saying why. */
+static char *read_file(const char *name, size_t *n)
+{
+	char *text = NULL;
+	struct stat st;
+	int fd = open(name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) != 0) {
+		fprintf(stderr, "%s: cannot open: %s\n", name, strerror(errno));
+		goto out;
+	}
+	if (S_ISDIR(st.st_mode)) {
+		fprintf(stderr, "%s: is a directory, expected a file\n", name);
+		goto out;
+	}
+	size_t room = 4096;
+	text = malloc(room);
+	*n = 0;
+	for (ssize_t got = 1; text != NULL && got > 0; *n += (size_t)got) {
+		if (*n == room) {
+			char *more = *n > CONF_FILE_MAX ? NULL : realloc(text, room *= 2);
+			if (more == NULL) {
+				fprintf(stderr, "%s: is too long (at most %d bytes)\n", name,
+					CONF_FILE_MAX);
+				free(text);
+				text = NULL;
+				goto out;
+			}
+			text = more;
+		}
+		got = read(fd, text + *n, room - *n);
+		if (got < 0) {
+			fprintf(stderr, "%s: cannot read: %s\n", name, strerror(errno));
+			free(text);
+			text = NULL;
+			goto out;
+		}
+	}
+out:
+	if (fd >= 0)
+		(void)close(fd);
+	return text;
+}
+
+static int load(struct daemon *d, const char *file)
+{
+	struct conf_source src = {.file = file};
+	char *text = read_file(file, &src.n);
+	if (text == NULL)
+		return ERR_INVALID;
+	src.text = text;
+	int rc = conf_parse(&d->conf, d->role, &src, mem_system(), report, NULL);
+	free(text);
+	return rc;
+}
+
+/* --- signals ------------------------------------------------------------------------------- */
+
+static void on_drained(void *ctx, size_t cut)
+{
+	struct daemon *d = ctx;
+	if (cut > 0) {
+		log_warning("drained; %zu sessions were cut off", cut);
+		d->status = DAEMON_EXIT_FAILED;
+	} else {
+		log_notice("drained");
+	}
+	loop_stop(d->bus.loop);
+}
+
+static void on_drain_timeout(struct timer *timer)
+{
+	struct daemon *d = container_of(timer, struct daemon, drain);
+	node_cut(d->node);
+}
+
+static void terminate(struct daemon *d, const char *signal_name)
+{
+	if (d->draining) {
+		log_warning("%s again: exiting at once", signal_name);
+		d->status = DAEMON_EXIT_FAILED;
+		loop_stop(d->bus.loop);
+		return;
+	}
+	d->draining = true;
+	log_notice("%s: draining: no new sessions, %zu running ones may finish", signal_name,
+		d->bus.n_sessions);
+	uint64_t at = bus_now(&d->bus) + d->conf->drain_timeout;
+	if (loop_timer_set(d->bus.loop, &d->drain, at) != 0)
+		log_error("no memory for the drain's timer");
+	node_drain(d->node, on_drained, d);
+}
+
+static void on_signal(struct loop_fd *lfd)
+{
+	struct daemon *d = container_of(lfd, struct daemon, signals);
+	struct signalfd_siginfo info;
+	while (read(lfd->fd, &info, sizeof info) == sizeof info) {
+		switch (info.ssi_signo) {
+		case SIGTERM:
+			terminate(d, "SIGTERM");
+			break;
+		case SIGINT:
+			terminate(d, "SIGINT");
+			break;
+		default:
+			log_notice("SIGHUP: this version does not reload; restart to change the "
+				   "configuration");
+			break;
+		}
+	}
+	lfd->ready &= ~(unsigned)LOOP_READABLE;
+}
+
+static int watch_signals(struct daemon *d)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
+		return ERR_SYS;
+	int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (fd < 0)
+		return ERR_SYS;
+	loop_fd_init(&d->signals, on_signal);
+	int rc = loop_add(d->bus.loop, &d->signals, fd);
+	if (rc != 0)
+		(void)close(fd);
+	return rc;
+}
+
+/* --- the run --------------------------------------------------------------------------------- */
+
+/* A session costs a descriptor: the soft limit is no use to anybody. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+		log_warning("cannot raise the limit of descriptors: %s", strerror(errno));
+}
+
+static int set_up(struct daemon *d)
+{
+	struct bus *bus = &d->bus;
+	bus->mem = mem_system();
+	bus->conf = d->conf;
+	bus->loop = loop_new(bus->mem);
+	if (bus->loop == NULL)
+		return ERR_SYS;
+	int rc = bus_init(bus);
+	if (rc != 0)
+		return rc;
+	struct dns_options opt = {
+		.servers = d->conf->dns, .n_servers = d->conf->n_dns, .seed = bus->seed};
+	rc = dns_new(&bus->dns, bus->loop, bus->mem, &opt);
+	return rc != 0 ? rc : watch_signals(d);
+}
+
+static void tear_down(struct daemon *d)
+{
+	struct bus *bus = &d->bus;
+	if (bus->loop == NULL)
+		return;
+	node_free(d->node);
+	loop_timer_stop(bus->loop, &d->drain);
+	dns_free(bus->dns);
+	if (d->signals.event != NULL)
+		loop_close(bus->loop, &d->signals);
+	bus_fini(bus);
+	loop_free(bus->loop);
+}
+
+static int run(struct daemon *d)
+{
+	int rc = set_up(d);
+	if (rc != 0) {
+		log_error("cannot start: %s", rc == ERR_SYS ? strerror(errno) : err_text(rc));
+		return DAEMON_EXIT_FAILED;
+	}
+	if (node_start(&d->node, &d->bus) != 0)
+		return DAEMON_EXIT_FAILED;
+	log_notice("%s %s ready: %zu services", options_program(d->role), PACKAGE_VERSION,
+		d->conf->n_services);
+	if (loop_run(d->bus.loop) != 0) {
+		log_error("the event loop failed: %s", strerror(errno));
+		return DAEMON_EXIT_FAILED;
+	}
+	return d->status;
+}
+
+static int load_and_run(struct daemon *d, const struct options *opt)
+{
+	if (load(d, opt->file) != 0)
+		return DAEMON_EXIT_CONFIG;
+	if (opt->action == OPTIONS_TEST) {
+		printf("%s: the configuration is good (%zu services)\n", opt->file,
+			d->conf->n_services);
+		return DAEMON_EXIT_OK;
+	}
+	if (sodium_init() < 0) {
+		log_error("libsodium cannot be initialised");
+		return DAEMON_EXIT_FAILED;
+	}
+	log_set_level(d->conf->log_level);
+	raise_descriptor_limit();
+	d->drain.fire = on_drain_timeout;
+	int status = run(d);
+	tear_down(d);
+	return status;
+}
+
+int daemon_main(enum conf_role role, int argc, char **argv)
+{
+	struct options opt;
+	if (options_parse(&opt, role, argc, argv) != 0)
+		return DAEMON_EXIT_USAGE;
+	if (opt.action == OPTIONS_VERSION) {
+		printf("%s (cloudbus) %s\n", options_program(role), PACKAGE_VERSION);
+		return DAEMON_EXIT_OK;
+	}
+	if (opt.action == OPTIONS_HELP) {
+		options_help(stdout, role);
+		return DAEMON_EXIT_OK;
+	}
+	struct daemon d = {.role = role, .status = DAEMON_EXIT_OK};
+	int status = load_and_run(&d, &opt);
+	conf_free(d.conf);
+	return status;
+}
