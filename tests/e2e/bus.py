@@ -10,7 +10,7 @@ from nameserver import NameServer
 from relay import Relay
 from wait import DEADLINE
 
-Service = namedtuple("Service", "name url segments")
+Service = namedtuple("Service", "name url segments relays")
 
 
 class Node:
@@ -23,7 +23,7 @@ class Node:
         self.sections = []
         self.daemon = None
         self.runs = []
-        self.prefix = ()
+        self.prefix = ()  # of the command line
         self._folder = folder
 
     def section(self, name, bind, *servers, **keys):
@@ -40,17 +40,17 @@ class Node:
         return "\n".join(f"[{name}]\n" + "".join(f"{key}={value}\n" for key, value in lines)
                          for name, lines in sections)
 
-    def spawn(self, nofile=None):
+    def spawn(self):
         """Starts the process without waiting for it."""
         self.path.write_text(self.text(), encoding="utf-8")
         log = self._folder / f"{self.name}.{len(self.runs) + 1}.log"
-        self.daemon = Daemon(self.program, self.path, log, self.prefix, nofile)
+        self.daemon = Daemon(self.program, self.path, log, self.prefix)
         self.runs.append(self.daemon)
         return self.daemon
 
-    def start(self, nofile=None):
+    def start(self):
         """Starts the process and waits until it is ready."""
-        self.spawn(nofile).wait_ready()
+        self.spawn().wait_ready()
         return self.daemon
 
 
@@ -87,22 +87,24 @@ class Bus:
         self.segments.append(node)
         return node
 
-    def service(self, *backends, name=None, front="tcp", link="tcp", through=None,
+    def service(self, *backends, name=None, front="tcp", link="tcp", relay=None,
                 segment_keys=None, **keys):
         """A service of the controller with a segment of its own for every backend.
 
-        `front` and `link` are kinds of addresses; `through` turns a segment's address into the one
-        that the controller uses, e.g. a relay's.  `keys` go to the controller's section."""
+        `front` and `link` are kinds of addresses; `relay` puts a relay before every segment, made
+        with these arguments.  `keys` go to the controller's section."""
         name = name or f"service{self._number()}"
-        url, servers, nodes = self.address(front), [], []
+        url, servers, nodes, relays = self.address(front), [], [], []
         for backend in backends:
             node = self.segment()
             bind = self.address(link)
             node.section(name, bind, getattr(backend, "url", backend), **(segment_keys or {}))
-            servers.append(through(bind) if through else bind)
+            if relay is not None:
+                relays.append(self.relay(bind, **relay))
+            servers.append(bind if relay is None else relays[-1].url)
             nodes.append(node)
         self.controller.section(name, url, *servers, **keys)
-        return Service(name, url, nodes)
+        return Service(name, url, nodes, relays)
 
     # --- running ---
 

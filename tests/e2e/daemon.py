@@ -63,11 +63,9 @@ def run(program, *args, deadline=DEADLINE, **kwargs):
 class Daemon:
     """One run of a program.  It dies with the test run, whatever happens to that."""
 
-    def __init__(self, program, config, log, prefix=(), nofile=None):
+    def __init__(self, program, config, log, prefix=()):
         self.program, self.log_path = program, log
         argv = [*prefix, *command(program, "-c", str(config))]
-        if nofile:
-            argv = ["prlimit", f"--nofile={nofile}", *argv]
         argv = [shutil.which("setpriv") or "setpriv", "--pdeathsig", "KILL", *argv]
         with open(log, "wb") as stderr:
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=stderr,

@@ -79,7 +79,7 @@ def test_segment_services_may_share_a_bind_but_a_controllers_may_not(tmp_path):
     text = GOOD + GOOD.replace("svc", "other")
     assert check(tmp_path, "segment", text)[0] == 0
     status, lines, stderr = check(tmp_path, "controller", text)
-    assert status == 78 and lines == [5] and "svc" in stderr
+    assert status == 78 and lines == [5] and "line 2" in stderr
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

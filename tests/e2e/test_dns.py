@@ -243,9 +243,11 @@ def test_case_65_three_addresses_are_used_evenly(bus):
 def test_case_65_no_session_fails_while_one_address_answers(bus):
     named = Named(bus).start(links=3)
     named.nodes[HOSTS[0]].daemon.kill()
+    bus.controller.daemon.wait_links(2)
     for _ in range(10):
         assert named.ask() in HOSTS[1:]
     named.nodes[HOSTS[1]].daemon.stop()
+    bus.controller.daemon.wait_links(1)
     for _ in range(10):
         assert named.ask() == HOSTS[2]
     # an address that answers again is used again, without a touch to the controller

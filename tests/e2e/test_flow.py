@@ -70,13 +70,9 @@ def test_case_14_both_sides_blocked_in_writing(bus, flood):
 @pytest.mark.parametrize("ways", [(UP,), (DOWN,), (UP, DOWN)], ids="-".join)
 def test_case_15_transport_stalls_and_recovers(bus, ways):
     data = pattern(24 * MIB)
-    relays = []
-
-    def through(url):
-        relays.append(bus.relay(url))
-        return relays[-1].url
-    up = bus.service(bus.serve(sink), through=through)
-    down = bus.service(bus.serve(source(data)), through=through)
+    up = bus.service(bus.serve(sink), relay={})
+    down = bus.service(bus.serve(source(data)), relay={})
+    relays = up.relays + down.relays
     bus.start()
     clients = [bus.connect(up) for _ in range(4)]
     sends = [Task(lambda c=client: (c.send(data), c.fin())) for client in clients]

@@ -155,10 +155,10 @@ def test_case_37_no_local_port_left(bus, need):
             service = bus.service("tcp://127.0.0.1:30000", front="unix", link="unix")
             bus.segments[0].prefix = tuple(inside)
             bus.start()
-            clients = [bus.connect(service) for _ in range(4)]
             segment = bus.segments[0].daemon
             base = segment.fds()
-            eventually(lambda: segment.fds() >= base, "the ports are in use")
+            clients = [bus.connect(service) for _ in range(4)]
+            eventually(lambda: segment.fds() >= base + 4, "the ports are in use")
             for _ in range(3):
                 late = bus.connect(service)
                 eventually(late.ended, "a session without a port ends")

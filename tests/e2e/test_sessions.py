@@ -344,7 +344,7 @@ def test_pieces_of_any_size_at_any_pace(bus, seed):
 
 def test_case_42_transport_that_moves_one_byte_at_a_time(bus):
     server = bus.serve(sink)
-    service = bus.service(server, through=lambda url: bus.relay(url, chunk=1).url)
+    service = bus.service(server, relay={"chunk": 1})
     bus.start()
     data = pattern(20_000)
     client = bus.connect(service)
