@@ -133,7 +133,6 @@ static void set_up_inih(size_t longest)
 	ini_start_comment_prefixes = comment_starts;
 	ini_allow_inline_comments = true;
 	ini_inline_comment_prefixes = inline_comments;
-	ini_stop_on_first_error = false;
 	ini_allow_no_value = true; /* so that every bad line comes to the handler */
 	ini_use_stack = false;
 	ini_allow_realloc = false;

@@ -256,6 +256,8 @@ static const struct {
 	{C, "[a\n" OK, X "1: [a] expected a \"]\" after the section's name\n"},
 	{C, "[a] b\n" OK, X "1: [a] expected nothing but a comment after the \"]\"\n"},
 	{C, "[]\n" OK, X "1: [] expected " NAMES "\n"},
+	{C, "[]\n" OK "[]\nbind=unix:///b\n" SERVER,
+		X "1: [] expected " NAMES "\n" X "4: [] expected " NAMES "\n"},
 	{C, "[a\tb]\n" OK, X "1: [a\\x09b] expected " NAMES "\n"},
 	{C, "[a\xff]\n" OK, X "1: [a\\xff] expected " NAMES "\n"},
 	/* what is quoted is cut and escaped */
