@@ -30,6 +30,8 @@ static bool gather(struct decoder *d, size_t want, const uint8_t **p, size_t *n)
 	size_t take = want - d->have;
 	if (take > *n)
 		take = *n;
+	if (take == 0)
+		return d->have == want; /* *p may be NULL */
 	memcpy(d->buf + d->have, *p, take);
 	d->have = (uint16_t)(d->have + take);
 	*p += take;
@@ -41,9 +43,10 @@ static void take_payload(struct decoder *d, const uint8_t **p, size_t *n, struct
 {
 	out->p = *p;
 	out->n = d->left < *n ? d->left : *n;
-	d->left -= (uint32_t)out->n;
-	*p += out->n;
+	if (out->n > 0)
+		*p += out->n;
 	*n -= out->n;
+	d->left -= (uint32_t)out->n;
 	out->last = d->left == 0;
 }
 
@@ -60,6 +63,8 @@ static int begin(struct decoder *d, const uint8_t **p, size_t *n, struct decoder
 		d->have = 0;
 		d->left = d->header.length;
 	}
+	if (d->ignoring)
+		out->item = DECODER_IGNORED;
 	if (d->header.type == WIRE_DATA) {
 		out->item = DECODER_DATA;
 		out->first = true;
@@ -77,19 +82,19 @@ int decoder_next(struct decoder *d, const uint8_t **p, size_t *n, struct decoder
 				return 0;
 			out->header = d->header;
 			take_payload(d, p, n, out);
-			if (d->ignoring)
-				continue;
-			out->item = DECODER_DATA;
-			return 0;
+			if (!d->ignoring) {
+				out->item = DECODER_DATA;
+				return 0;
+			}
+			*out = (struct decoder_out){.item = DECODER_MORE};
+			continue;
 		}
 		if (d->have < WIRE_HEADER) {
 			if (!gather(d, WIRE_HEADER, p, n))
 				return 0;
 			int rc = begin(d, p, n, out);
-			if (rc != 0 || out->item == DECODER_DATA)
+			if (rc != 0 || out->item != DECODER_MORE)
 				return rc;
-			if (d->have == 0)
-				continue;
 		}
 		if (!gather(d, WIRE_HEADER + d->header.length, p, n))
 			return 0;

@@ -14,6 +14,7 @@ enum decoder_item {
 	DECODER_MORE,    /* all bytes are used up; feed more */
 	DECODER_CONTROL, /* a whole frame that is not DATA */
 	DECODER_DATA,    /* a piece of DATA; the first may be empty */
+	DECODER_IGNORED, /* an unknown frame begins; its payload is skipped */
 };
 
 struct decoder {

@@ -123,7 +123,7 @@ struct wire_limits {
 /* The rule of a type, 0 .. WIRE_TYPES - 1; its name is NULL where it is not known. */
 const struct wire_rule *wire_rule(unsigned type);
 
-/* "DATA", or "type 23" style words for an unknown one; static storage. */
+/* "DATA", or "unknown frame"; static storage. */
 const char *wire_type_name(unsigned type);
 
 /* Words for a code, e.g. "connection refused by the backend"; static storage. */
