@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 
+#include <dlfcn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -268,10 +269,13 @@ END_TEST
 #if !defined(HAS_OWN_MALLOC) && defined(__GLIBC__)
 /* inih has its line buffer from malloc(): here, one that refuses a large block. */
 static size_t refused = SIZE_MAX;
-void *__libc_malloc(size_t n);
+
 void *malloc(size_t n)
 {
-	return n >= refused ? NULL : __libc_malloc(n);
+	static void *(*next)(size_t);
+	if (next == NULL)
+		next = (void *(*)(size_t))dlsym(RTLD_NEXT, "malloc");
+	return n >= refused ? NULL : next(n);
 }
 
 START_TEST(without_a_line_buffer_it_is_out_of_memory)
