@@ -2,7 +2,9 @@
  * budget - how many frames without use a peer may send: cloudbus-protocol(7), LIMITS.
  *
  * A leaky bucket.  PINGs, CREDIT in small steps, streams opened and reset at once
- * cost the peer a point each; points come back with time.
+ * cost the peer a point each; points come back with time.  Frames on closed streams
+ * cost one too, but for the few that an honest peer may have had under way when
+ * the stream ended.
  */
 #ifndef CB_SESSION_BUDGET_H
 #define CB_SESSION_BUDGET_H
@@ -12,17 +14,26 @@
 struct budget {
 	uint64_t since;  /* up to when points were given back */
 	uint32_t points; /* left */
+	uint32_t late;   /* frames on closed streams that cost nothing */
 };
 
 /* Limits of one transport. */
 enum {
-	BUDGET_POINTS = 8192,  /* to begin with, and at most */
-	BUDGET_PER_SEC = 4096, /* given back */
+	BUDGET_POINTS = 8192,      /* to begin with, and at most */
+	BUDGET_PER_SEC = 4096,     /* given back */
+	BUDGET_LATE = 4,           /* frames that may come late for each stream that ends, */
+	BUDGET_LATE_MAX = 1 << 16, /* and for all of them */
 };
 
 void budget_init(struct budget *b, uint64_t now);
 
 /* Takes a point.  0, or ERR_LIMIT when there is none left. */
 int budget_spend(struct budget *b, uint64_t now);
+
+/* A stream ended: some frames on it may be under way still. */
+void budget_ended(struct budget *b);
+
+/* A frame came on a closed stream.  0, or ERR_LIMIT when it is one too many. */
+int budget_late(struct budget *b, uint64_t now);
 
 #endif

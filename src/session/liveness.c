@@ -8,6 +8,8 @@ enum { PINGS_PER_TIMEOUT = 3 };
 
 void liveness_init(struct liveness *l, uint64_t timeout, uint64_t now)
 {
+	if (timeout > LIVENESS_TIMEOUT_MAX)
+		timeout = LIVENESS_TIMEOUT_MAX;
 	*l = (struct liveness){.timeout = timeout, .heard = now, .asked = now, .rtt_since = now};
 }
 
@@ -49,7 +51,8 @@ bool liveness_answer(struct liveness *l, uint64_t opaque, uint64_t now)
 	l->outstanding = false;
 	uint64_t rtt = now - l->asked > 0 ? now - l->asked : 1;
 	if (now - l->rtt_since >= RTT_PERIOD) {
-		l->rtt_prev = l->rtt_cur;
+		/* After a longer gap the period before this one had no answer at all. */
+		l->rtt_prev = now - l->rtt_since < 2 * RTT_PERIOD ? l->rtt_cur : 0;
 		l->rtt_cur = 0;
 		l->rtt_since = now;
 	}

@@ -24,6 +24,8 @@ struct liveness {
 	uint64_t rtt_since; /* when this period began */
 };
 
+/* timeout: microseconds; above LIVENESS_TIMEOUT_MAX it is taken as that. */
+#define LIVENESS_TIMEOUT_MAX (UINT64_C(1) << 60)
 void liveness_init(struct liveness *l, uint64_t timeout, uint64_t now);
 
 /* Bytes came. */

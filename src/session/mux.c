@@ -4,17 +4,24 @@
 #include "base/err.h"
 #include "session/mux_impl.h"
 #include "session/mux_in.h"
+#include "session/mux_out.h"
 
 #include <assert.h>
 #include <string.h>
 
-#define GOAWAY_PATIENCE (1 * CLOCK_SEC) /* how long an announcement waits for its PONG */
 #define PROBE_INTERVAL (1 * CLOCK_SEC)
 enum {
 	WORN_MARGIN = 1 << 16, /* ids left when a transport should be replaced */
 	FRAME_CAP_MIN = 1400,  /* bytes: about one segment */
 	FRAME_CAP_START = 256 << 10,
 };
+
+static uint32_t window_within(uint32_t window)
+{
+	if (window < WIRE_WINDOW_MIN)
+		return WIRE_WINDOW_MIN;
+	return window < WIRE_WINDOW_MAX ? window : WIRE_WINDOW_MAX;
+}
 
 struct mux *mux_new(struct mem *mem, const struct mux_options *opt, uint64_t now)
 {
@@ -27,20 +34,25 @@ struct mux *mux_new(struct mem *mem, const struct mux_options *opt, uint64_t now
 		m->opt.max_streams = WIRE_STREAMS_DEFAULT;
 	if (m->opt.window == 0)
 		m->opt.window = WIRE_WINDOW_DEFAULT;
+	m->opt.window = window_within(m->opt.window);
+	m->opt.window_ceiling = window_within(m->opt.window_ceiling);
 	if (m->opt.window_ceiling < m->opt.window)
 		m->opt.window_ceiling = m->opt.window;
 	if (m->opt.quantum == 0)
 		m->opt.quantum = MUX_QUANTUM;
-	if (m->opt.last_id == 0)
+	if (m->opt.last_id == 0 || m->opt.last_id > WIRE_STREAM_MAX)
 		m->opt.last_id = WIRE_STREAM_MAX;
 	if (m->opt.hello_timeout == 0)
 		m->opt.hello_timeout = MUX_HELLO_TIMEOUT;
+	if (m->opt.hello_timeout > LIVENESS_TIMEOUT_MAX)
+		m->opt.hello_timeout = LIVENESS_TIMEOUT_MAX;
 	decoder_init(&m->decoder);
 	liveness_init(&m->liveness, opt->link_timeout, now);
 	budget_init(&m->budget, now);
 	sched_init(&m->sched, m->opt.quantum);
 	hash_init(&m->table, mem);
 	list_init(&m->all);
+	list_init(&m->opens);
 	list_init(&m->control);
 	list_init(&m->doomed);
 	m->started = now;
@@ -81,6 +93,7 @@ void mux_free(struct mux *m)
 
 int mux_receive(struct mux *m, const uint8_t **p, size_t *n, uint64_t now, struct mux_event *ev)
 {
+	*ev = (struct mux_event){.type = MUX_NONE};
 	if (m->failed == 0)
 		m->failed = mux_in_next(m, p, n, now, ev);
 	return m->failed;
@@ -89,7 +102,7 @@ int mux_receive(struct mux *m, const uint8_t **p, size_t *n, uint64_t now, struc
 struct mux_stream *mux_pending(const struct mux *m, uint32_t *n)
 {
 	*n = decoder_pending(&m->decoder);
-	return *n > 0 && m->data != NULL && !m->data->released ? m->data : NULL;
+	return *n > 0 && m->data != NULL && mux_impl_is_heard(m->data) ? m->data : NULL;
 }
 
 bool mux_took(struct mux *m, uint32_t n, uint64_t now)
@@ -97,20 +110,20 @@ bool mux_took(struct mux *m, uint32_t n, uint64_t now)
 	struct mux_stream *s = m->data;
 	decoder_skip(&m->decoder, n);
 	liveness_heard(&m->liveness, now);
-	mux_consumed(s, n, now);
+	if (mux_impl_is_heard(s))
+		mux_consumed(s, n, now);
 	if (decoder_pending(&m->decoder) > 0)
 		return false;
 	m->data = NULL;
 	if (!(m->decoder.header.flags & WIRE_FIN))
 		return false;
-	stream_set_rx(s, STREAM_FIN);
-	mux_impl_retire(s, now);
+	mux_impl_ended(s, now);
 	return true;
 }
 
 void mux_consumed(struct mux_stream *s, uint64_t n, uint64_t now)
 {
-	if (credit_rx_consumed(&s->rx_credit, n) && s->rx == STREAM_OPEN) {
+	if (credit_rx_consumed(&s->rx_credit, n) && s->rx == STREAM_OPEN && !s->told) {
 		mux_impl_slot(s, STREAM_SLOT_CREDIT);
 		mux_probe(s->mux, now);
 	}
@@ -157,7 +170,8 @@ void mux_impl_slot(struct mux_stream *s, enum stream_slot slot)
 		return;
 	s->slots |= (uint8_t)slot;
 	if (list_empty(&s->control))
-		list_append(&s->mux->control, &s->control);
+		list_append(
+			slot == STREAM_SLOT_OPEN ? &s->mux->opens : &s->mux->control, &s->control);
 }
 
 void mux_impl_unslot(struct mux_stream *s, enum stream_slot slot)
@@ -176,13 +190,14 @@ static void untable(struct mux_stream *s, uint64_t now)
 	s->slots = 0;
 	list_remove(&s->control);
 	sched_remove(&m->sched, &s->sched, now);
+	budget_ended(&m->budget);
 	if (s->released)
 		stream_free(s);
 }
 
 void mux_impl_retire(struct mux_stream *s, uint64_t now)
 {
-	if (s->tabled && stream_is_closed(s) && !(s->slots & STREAM_SLOT_RESET))
+	if (s->tabled && stream_is_closed(s))
 		untable(s, now);
 }
 
@@ -198,27 +213,44 @@ void mux_impl_schedule(struct mux_stream *s, uint64_t now)
 
 void mux_impl_aborted(struct mux_stream *s, uint32_t code, uint64_t now)
 {
-	struct mux *m = s->mux;
 	stream_set_rx(s, STREAM_RESET);
+	mux_impl_give_up(s, code, now);
+}
+
+void mux_impl_ended(struct mux_stream *s, uint64_t now)
+{
+	stream_set_rx(s, STREAM_FIN);
 	mux_impl_unslot(s, STREAM_SLOT_CREDIT);
+	mux_impl_retire(s, now);
+}
+
+void mux_impl_give_up(struct mux_stream *s, uint32_t code, uint64_t now)
+{
+	if (!s->tabled)
+		return;
 	if (s->slots & STREAM_SLOT_OPEN) {
-		/* Its OPEN never left: there is nobody to answer. */
-		stream_set_tx(s, STREAM_RESET);
-		untable(s, now);
+		untable(s, now); /* its OPEN never left: the peer need not know */
 		return;
 	}
-	if (s->tx == STREAM_OPEN && !(s->slots & STREAM_SLOT_RESET)) {
+	mux_impl_unslot(s, STREAM_SLOT_CREDIT);
+	sched_remove(&s->mux->sched, &s->sched, now);
+	bool due = !stream_is_closed(s) && s->tx != STREAM_RESET;
+	if (due && !(s->slots & STREAM_SLOT_RESET)) {
 		s->code = code;
 		mux_impl_slot(s, STREAM_SLOT_RESET);
 	}
-	sched_remove(&m->sched, &s->sched, now);
 	mux_impl_retire(s, now);
+}
+
+static bool may_open(const struct mux *m)
+{
+	return m->failed == 0 && m->ready && m->sent == GOAWAY_NONE && m->received == GOAWAY_NONE &&
+	       m->next_id <= m->opt.last_id;
 }
 
 bool mux_can_open(const struct mux *m)
 {
-	return m->failed == 0 && m->ready && m->sent == GOAWAY_NONE && m->received == GOAWAY_NONE &&
-	       m->next_id <= m->opt.last_id && m->ours < m->peer_max;
+	return may_open(m) && m->ours < m->peer_max;
 }
 
 bool mux_is_worn(const struct mux *m)
@@ -230,8 +262,10 @@ bool mux_is_worn(const struct mux *m)
 int mux_open(
 	struct mux *m, struct wire_open *open, void *user, uint64_t now, struct mux_stream **out)
 {
-	if (!mux_can_open(m))
-		return m->ready && m->ours >= m->peer_max ? ERR_LIMIT : ERR_CLOSED;
+	if (!may_open(m))
+		return ERR_CLOSED;
+	if (m->ours >= m->peer_max)
+		return ERR_LIMIT;
 	struct wire_open *copy = mem_alloc(m->mem, sizeof *copy);
 	if (copy == NULL)
 		return ERR_NOMEM;
@@ -245,7 +279,7 @@ int mux_open(
 	*copy = *open;
 	s->open = copy;
 	s->user = user;
-	credit_tx_init(&s->tx_credit, m->window_tx);
+	credit_tx_init(&s->tx_credit, m->window_tx); /* for now: see put_open */
 	credit_rx_init(&s->rx_credit, m->window, now);
 	mux_impl_slot(s, STREAM_SLOT_OPEN);
 	*out = s;
@@ -301,21 +335,10 @@ void mux_close(struct mux_stream *s, uint32_t code, uint64_t now)
 	s->user = NULL;
 	s->wants = false;
 	list_remove(&s->all);
-	if (!s->tabled) {
+	if (s->tabled)
+		mux_impl_give_up(s, code, now);
+	else
 		stream_free(s);
-		return;
-	}
-	if (s->slots & STREAM_SLOT_OPEN) {
-		untable(s, now); /* its OPEN never left: the peer need not know */
-		return;
-	}
-	mux_impl_unslot(s, STREAM_SLOT_CREDIT);
-	sched_remove(&s->mux->sched, &s->sched, now);
-	if (!stream_is_closed(s) && !(s->slots & STREAM_SLOT_RESET)) {
-		s->code = code;
-		mux_impl_slot(s, STREAM_SLOT_RESET);
-	}
-	mux_impl_retire(s, now);
 }
 
 /* --- out ---------------------------------------------------------------------- */
@@ -324,7 +347,7 @@ static bool control_pending(const struct mux *m)
 {
 	return m->hello_unsent || m->pong_unsent || m->liveness.unsent || m->limits_unsent ||
 	       m->limits_ack_unsent || m->sent == GOAWAY_ANNOUNCE || m->sent == GOAWAY_CONCLUDE ||
-	       !list_empty(&m->control);
+	       !list_empty(&m->opens) || !list_empty(&m->control);
 }
 
 bool mux_has_output(const struct mux *m)
@@ -337,93 +360,17 @@ uint32_t mux_waiting(const struct mux *m)
 	return m->sched.waiting;
 }
 
-static size_t put_hello(struct mux *m, uint8_t *buf)
-{
-	struct wire_hello v = {.version = WIRE_VERSION,
-		.role = (uint8_t)m->opt.role,
-		.max_streams = m->opt.max_streams,
-		.window = m->opt.window};
-	memcpy(v.instance, m->opt.instance, WIRE_ID);
-	m->hello_unsent = false;
-	return wire_put_hello(buf, &v);
-}
-
-static size_t put_goaway(struct mux *m, uint8_t *buf)
-{
-	struct wire_goaway v = {.last = m->highest, .code = m->goaway_code};
-	if (m->sent == GOAWAY_ANNOUNCE) {
-		v.last = WIRE_GOAWAY_OPEN;
-		m->sent = GOAWAY_ANNOUNCED;
-		m->goaway_ping = liveness_ping_after(&m->liveness);
-	} else {
-		m->sent = GOAWAY_FINAL;
-	}
-	return wire_put_goaway(buf, &v);
-}
-
-/* One pending frame of the transport itself, or 0. */
-static size_t put_own(struct mux *m, uint8_t *buf, uint64_t now)
-{
-	uint64_t opaque;
-	if (m->hello_unsent)
-		return put_hello(m, buf);
-	if (m->pong_unsent) {
-		m->pong_unsent = false;
-		return wire_put_ping(buf, m->pong, true);
-	}
-	if (m->limits_ack_unsent) {
-		m->limits_ack_unsent = false;
-		return wire_put_limits(buf, &m->limits_ack, true);
-	}
-	if (m->limits_unsent) {
-		struct wire_limits v = {m->opt.max_streams, m->window};
-		m->limits_unsent = false;
-		m->window_sent = m->window;
-		return wire_put_limits(buf, &v, false);
-	}
-	if (m->sent == GOAWAY_ANNOUNCE || m->sent == GOAWAY_CONCLUDE)
-		return put_goaway(m, buf);
-	if (liveness_take(&m->liveness, now, &opaque))
-		return wire_put_ping(buf, opaque, false);
-	return 0;
-}
-
-/* One pending frame of a stream that has a slot taken. */
-static size_t put_slot(struct mux_stream *s, uint8_t *buf, uint64_t now)
-{
-	struct mux *m = s->mux;
-	if (s->slots & STREAM_SLOT_OPEN) {
-		size_t n = wire_put_open(buf, s->id, s->open);
-		mem_free(m->mem, s->open);
-		s->open = NULL;
-		mux_impl_unslot(s, STREAM_SLOT_OPEN);
-		return n;
-	}
-	if (s->slots & STREAM_SLOT_CREDIT) {
-		struct credit_growth g = {.now = now,
-			.rtt = liveness_rtt(&m->liveness),
-			.ceiling = m->may_grow ? m->opt.window_ceiling : 0};
-		mux_impl_unslot(s, STREAM_SLOT_CREDIT);
-		return wire_put_credit(buf, s->id, credit_rx_grant(&s->rx_credit, &g));
-	}
-	assert(s->slots & STREAM_SLOT_RESET);
-	size_t n = wire_put_reset(buf, s->id, s->code);
-	mux_impl_unslot(s, STREAM_SLOT_RESET);
-	stream_set_tx(s, STREAM_RESET);
-	return n;
-}
-
 size_t mux_control(struct mux *m, uint8_t *buf, size_t room, uint64_t now)
 {
 	size_t n = 0;
 	while (room - n >= MUX_CONTROL_ROOM) {
-		size_t step = put_own(m, buf + n, now);
+		size_t step = mux_out_own(m, buf + n, now);
 		if (step == 0) {
 			struct list *node = list_first(&m->control);
 			if (node == NULL)
 				break;
 			struct mux_stream *s = container_of(node, struct mux_stream, control);
-			step = put_slot(s, buf + n, now);
+			step = mux_out_slot(s, buf + n, now);
 			mux_impl_retire(s, now);
 		}
 		n += step;
@@ -488,6 +435,7 @@ void mux_set_rate(struct mux *m, uint64_t bytes_per_sec)
 void mux_set_window(struct mux *m, uint32_t window, bool may_grow)
 {
 	m->may_grow = may_grow;
+	window = window_within(window);
 	if (window == m->window)
 		return;
 	m->window = window;
@@ -507,6 +455,8 @@ void mux_probe(struct mux *m, uint64_t now)
 
 uint64_t mux_deadline(const struct mux *m)
 {
+	if (m->failed != 0)
+		return CLOCK_NEVER;
 	uint64_t at = liveness_deadline(&m->liveness);
 	if (!m->ready && m->started + m->opt.hello_timeout < at)
 		at = m->started + m->opt.hello_timeout;
@@ -541,7 +491,6 @@ void mux_goaway(struct mux *m, uint32_t code, uint64_t now)
 		return;
 	m->sent = GOAWAY_ANNOUNCE;
 	m->goaway_code = code;
-	m->goaway_at = now + GOAWAY_PATIENCE;
 	(void)liveness_ask(&m->liveness, now);
 }
 
@@ -565,6 +514,8 @@ const char *mux_failure(const struct mux *m, uint32_t *code)
 size_t mux_last_words(const struct mux *m, uint8_t *buf)
 {
 	struct wire_goaway v = {.last = m->highest, .code = m->fail_code};
+	if (m->hello_unsent)
+		return 0;
 	return wire_put_goaway(buf, &v);
 }
 

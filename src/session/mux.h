@@ -32,7 +32,7 @@ struct mux_options {
 	uint32_t window;         /* initial window in bytes; 0: WIRE_WINDOW_DEFAULT */
 	uint32_t window_ceiling; /* bytes a window may grow to; >= window; 0: `window` */
 	uint32_t quantum;        /* bytes a turn where streams compete; 0: MUX_QUANTUM */
-	uint32_t last_id;        /* the last id to open; 0: WIRE_STREAM_MAX */
+	uint32_t last_id;        /* the last id to open; 0: WIRE_STREAM_MAX, the most */
 	uint64_t hello_timeout;  /* microseconds; 0: MUX_HELLO_TIMEOUT */
 	uint64_t link_timeout;   /* microseconds */
 	uint64_t seed;           /* random, for the table of streams */
@@ -64,7 +64,10 @@ struct mux_event {
 	const struct wire_open *open; /* OPEN; valid until the next mux_receive() */
 };
 
-/* NULL when there is no memory.  The HELLO is ready to be sent at once. */
+/*
+ * NULL when there is no memory.  The HELLO is ready to be sent at once.  Windows are
+ * brought within WIRE_WINDOW_MIN .. WIRE_WINDOW_MAX.
+ */
 struct mux *mux_new(struct mem *mem, const struct mux_options *opt, uint64_t now);
 
 /* Frees it with all its streams: no pointer to one is valid after.  NULL does nothing. */
@@ -184,13 +187,14 @@ void mux_set_rate(struct mux *m, uint64_t bytes_per_sec);
 
 /*
  * Lowers or restores the initial window of streams the peer opens (LIMITS), and of those
- * opened here, and says whether windows may grow.  window: bytes.
+ * opened here, and says whether windows may grow.  window: bytes, brought within
+ * WIRE_WINDOW_MIN .. WIRE_WINDOW_MAX.
  */
 void mux_set_window(struct mux *m, uint32_t window, bool may_grow);
 
 /* --- time --------------------------------------------------------------------- */
 
-/* When mux_tick() wants to be called next; CLOCK_NEVER for never. */
+/* When mux_tick() wants to be called next; CLOCK_NEVER after a failure. */
 uint64_t mux_deadline(const struct mux *m);
 
 /*
@@ -228,7 +232,7 @@ const char *mux_failure(const struct mux *m, uint32_t *code);
 
 /*
  * A GOAWAY to be sent as the last thing before closing after a failure; returns
- * its length, at most MUX_CONTROL_ROOM.
+ * its length, at most MUX_CONTROL_ROOM; 0 where not even our HELLO has left.
  */
 size_t mux_last_words(const struct mux *m, uint8_t *buf);
 

@@ -29,7 +29,8 @@ struct mux {
 	struct sched sched;
 	struct hash table;   /* streams not closed in both directions, by id */
 	struct list all;     /* streams the driver has not given back */
-	struct list control; /* streams with a slot taken */
+	struct list opens;   /* streams whose OPEN waits, by id */
+	struct list control; /* streams with another slot taken */
 	struct list doomed;  /* in place of `all`: ours that the peer's GOAWAY left out */
 	struct wire_hello peer;
 	struct wire_open peer_open; /* the one last handed out */
@@ -75,13 +76,28 @@ void mux_impl_slot(struct mux_stream *s, enum stream_slot slot);
 void mux_impl_unslot(struct mux_stream *s, enum stream_slot slot);
 
 /*
- * Takes the stream out of the table if it is closed and owes nothing; frees it if
- * the driver has given it back too.
+ * Takes the stream out of the table if it is closed in both directions, with what it
+ * had to say; frees it if the driver has given it back too.
  */
 void mux_impl_retire(struct mux_stream *s, uint64_t now);
 
-/* The peer's RESET, or what amounts to one: answers it where an answer is due. */
+/* The peer's RESET: answers it where an answer is due. */
 void mux_impl_aborted(struct mux_stream *s, uint32_t code, uint64_t now);
+
+/*
+ * The driver wants or shall have no more of the stream: the peer gets RESET with this
+ * code where it is due.  Its own RESET or FIN is awaited as ever.
+ */
+void mux_impl_give_up(struct mux_stream *s, uint32_t code, uint64_t now);
+
+/* The peer's FIN is in. */
+void mux_impl_ended(struct mux_stream *s, uint64_t now);
+
+/* Whether the driver still wants to hear of the stream. */
+static inline bool mux_impl_is_heard(const struct mux_stream *s)
+{
+	return !s->released && !s->told;
+}
 
 /* Queues the stream for its turn if it has something and may send. */
 void mux_impl_schedule(struct mux_stream *s, uint64_t now);

@@ -90,12 +90,14 @@ static void doom(struct mux *m, uint32_t last)
 	}
 }
 
-static int on_goaway(struct mux *m, const struct decoder_out *f, struct mux_event *ev)
+static int on_goaway(struct mux *m, const struct decoder_out *f, uint64_t now, struct mux_event *ev)
 {
 	struct wire_goaway v;
 	wire_get_goaway(&v, f->p);
 	if (m->received == GOAWAY_FINAL)
 		return fail(m, WIRE_PROTOCOL, "GOAWAY after the last one");
+	if (m->received != GOAWAY_NONE && spend(m, now, "too many GOAWAYs") != 0)
+		return ERR_LIMIT;
 	bool final = v.last != WIRE_GOAWAY_OPEN;
 	if (final && v.last >= m->next_id)
 		return fail(m, WIRE_PROTOCOL, "GOAWAY names a stream that was not opened");
@@ -151,10 +153,12 @@ static int on_reset(struct mux *m, struct mux_stream *s, const struct decoder_ou
 	struct mux_event *ev)
 {
 	uint32_t code = wire_get_reset(f->p);
-	bool rapid = !s->ours && s->tx_credit.sent == 0 && now - s->opened < RAPID_RESET;
+	/* The answer to our own RESET is a duty, and free. */
+	bool unanswered = s->tx == STREAM_OPEN && s->tx_credit.sent == 0;
+	bool rapid = !s->ours && unanswered && now - s->opened < RAPID_RESET;
 	if (rapid && spend(m, now, "streams opened and reset at once") != 0)
 		return ERR_LIMIT;
-	if (!s->released)
+	if (mux_impl_is_heard(s))
 		*ev = (struct mux_event){
 			.type = MUX_RESET, .stream = s, .user = s->user, .code = code};
 	mux_impl_aborted(s, code, now);
@@ -169,7 +173,9 @@ static enum stream_phase phase_of(const struct mux *m, const struct mux_stream *
 	bool ours = (id & 1) == (m->next_id & 1);
 	if (ours)
 		return id < m->next_id ? STREAM_PHASE_GONE : STREAM_PHASE_NEVER;
-	return id > m->highest && id <= WIRE_STREAM_MAX ? STREAM_PHASE_NEW : STREAM_PHASE_GONE;
+	if (id <= m->highest)
+		return STREAM_PHASE_GONE;
+	return id <= WIRE_STREAM_MAX ? STREAM_PHASE_NEW : STREAM_PHASE_NEVER;
 }
 
 static const char *fatal_reason(enum stream_phase phase, unsigned type)
@@ -192,7 +198,9 @@ static int check(struct mux *m, const struct decoder_out *f, struct mux_stream *
 		return fail(m, WIRE_PROTOCOL, fatal_reason(phase, f->header.type));
 	*out = s;
 	*take = v == STREAM_TAKE;
-	return *take ? 0 : spend(m, now, "too many frames on closed streams");
+	if (!*take && budget_late(&m->budget, now) != 0)
+		return fail(m, WIRE_FLOOD, "too many frames on closed streams");
+	return 0;
 }
 
 static int on_stream_frame(
@@ -214,6 +222,14 @@ static int on_stream_frame(
 	}
 }
 
+/* Skipped, whatever it says: but not before HELLO, and not without end. */
+static int on_ignored(struct mux *m, uint64_t now)
+{
+	if (!m->ready)
+		return fail(m, WIRE_PROTOCOL, "the first frame is not HELLO");
+	return spend(m, now, "too many unknown frames");
+}
+
 static int on_control(
 	struct mux *m, const struct decoder_out *f, uint64_t now, struct mux_event *ev)
 {
@@ -225,7 +241,7 @@ static int on_control(
 	case WIRE_PING:
 		return on_ping(m, f, now);
 	case WIRE_GOAWAY:
-		return on_goaway(m, f, ev);
+		return on_goaway(m, f, now, ev);
 	case WIRE_LIMITS:
 		return on_limits(m, f, now);
 	default:
@@ -247,16 +263,6 @@ static int on_data_header(struct mux *m, const struct decoder_out *f, uint64_t n
 	return 0;
 }
 
-/* The last byte of a DATA frame with FIN is in. */
-static void on_fin(struct mux *m, uint64_t now)
-{
-	struct mux_stream *s = m->data;
-	m->data = NULL;
-	stream_set_rx(s, STREAM_FIN);
-	mux_impl_unslot(s, STREAM_SLOT_CREDIT);
-	mux_impl_retire(s, now);
-}
-
 static int on_data(struct mux *m, const struct decoder_out *f, uint64_t now, struct mux_event *ev)
 {
 	if (f->first) {
@@ -266,21 +272,24 @@ static int on_data(struct mux *m, const struct decoder_out *f, uint64_t now, str
 	}
 	struct mux_stream *s = m->data;
 	bool fin = f->last && f->header.flags & WIRE_FIN;
-	if (!s->released && (f->n > 0 || fin))
+	if (mux_impl_is_heard(s) && (f->n > 0 || fin))
 		*ev = (struct mux_event){.type = MUX_DATA,
 			.stream = s,
 			.user = s->user,
 			.p = f->p,
 			.n = f->n,
 			.fin = fin};
-	if (fin)
-		on_fin(m, now);
-	else if (f->last)
+	if (f->last)
 		m->data = NULL;
+	if (fin)
+		mux_impl_ended(s, now);
 	return 0;
 }
 
-/* Streams left out by the peer's GOAWAY are told one at a time, as if they had been reset. */
+/*
+ * Streams left out by the peer's GOAWAY are told one at a time, as if they had been
+ * reset.  The peer's RESET is still to come for those whose OPEN has left.
+ */
 static bool tell_doomed(struct mux *m, uint64_t now, struct mux_event *ev)
 {
 	struct list *node = list_first(&m->doomed);
@@ -289,9 +298,10 @@ static bool tell_doomed(struct mux *m, uint64_t now, struct mux_event *ev)
 	struct mux_stream *s = container_of(node, struct mux_stream, all);
 	list_remove(node);
 	list_append(&m->all, node);
+	s->told = true;
 	*ev = (struct mux_event){
 		.type = MUX_RESET, .stream = s, .user = s->user, .code = WIRE_DRAINING};
-	mux_impl_aborted(s, WIRE_DRAINING, now);
+	mux_impl_give_up(s, WIRE_DRAINING, now);
 	return true;
 }
 
@@ -307,7 +317,12 @@ int mux_in_next(struct mux *m, const uint8_t **p, size_t *n, uint64_t now, struc
 			return fail(m, WIRE_PROTOCOL, m->decoder.why);
 		if (f.item == DECODER_MORE)
 			return 0;
-		rc = f.item == DECODER_DATA ? on_data(m, &f, now, ev) : on_control(m, &f, now, ev);
+		if (f.item == DECODER_DATA)
+			rc = on_data(m, &f, now, ev);
+		else if (f.item == DECODER_CONTROL)
+			rc = on_control(m, &f, now, ev);
+		else
+			rc = on_ignored(m, now);
 		if (rc != 0 || ev->type != MUX_NONE)
 			return rc;
 	}

@@ -13,6 +13,7 @@ void sched_init(struct sched *s, uint32_t quantum)
 	list_init(&s->fresh);
 	list_init(&s->old);
 	s->waiting = 0;
+	s->ahead = 0;
 	s->quantum = quantum;
 }
 
@@ -21,6 +22,7 @@ void sched_item_init(struct sched_item *it)
 	list_init(&it->node);
 	it->deficit = 0;
 	it->queued = false;
+	it->fresh = false;
 	it->quiet_since = 0;
 }
 
@@ -30,7 +32,8 @@ void sched_add(struct sched *s, struct sched_item *it, uint64_t now)
 		return;
 	if (it->quiet_since == 0 || now - it->quiet_since >= QUIET)
 		it->deficit = (int32_t)s->quantum;
-	list_append(it->deficit > 0 ? &s->fresh : &s->old, &it->node);
+	it->fresh = it->deficit > 0;
+	list_append(it->fresh ? &s->fresh : &s->old, &it->node);
 	it->queued = true;
 	s->waiting++;
 }
@@ -45,11 +48,17 @@ void sched_remove(struct sched *s, struct sched_item *it, uint64_t now)
 	s->waiting--;
 }
 
+/* As much as the first list may be ahead; nothing more is remembered. */
+static uint64_t ahead_max(const struct sched *s)
+{
+	return (uint64_t)SCHED_AHEAD * s->quantum;
+}
+
 struct sched_item *sched_next(struct sched *s, uint32_t *grant)
 {
 	for (;;) {
 		struct list *first = list_first(&s->fresh);
-		if (first == NULL)
+		if (first == NULL || (!list_empty(&s->old) && s->ahead >= ahead_max(s)))
 			first = list_first(&s->old);
 		if (first == NULL)
 			return NULL;
@@ -59,6 +68,7 @@ struct sched_item *sched_next(struct sched *s, uint32_t *grant)
 			return it;
 		}
 		it->deficit += (int32_t)s->quantum;
+		it->fresh = false;
 		list_remove(&it->node);
 		list_append(&s->old, &it->node);
 	}
@@ -66,6 +76,13 @@ struct sched_item *sched_next(struct sched *s, uint32_t *grant)
 
 void sched_charge(struct sched *s, struct sched_item *it, uint64_t bytes)
 {
+	uint64_t less = bytes < s->ahead / SCHED_AHEAD ? bytes * SCHED_AHEAD : s->ahead;
+	if (!it->fresh)
+		s->ahead -= less;
+	else if (bytes < ahead_max(s) - s->ahead)
+		s->ahead += bytes;
+	else
+		s->ahead = ahead_max(s);
 	/* Who was alone and sent much owes no more than one quantum when others come. */
 	int64_t left = (int64_t)it->deficit - (int64_t)bytes;
 	it->deficit = left < -(int64_t)s->quantum ? -(int32_t)s->quantum : (int32_t)left;

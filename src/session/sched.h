@@ -4,8 +4,9 @@
  * Items that have something to send stand in one of two lists.  One that was quiet
  * comes in at the end of the first list, which is served before the second, until
  * it has used up one quantum; from then on it takes turns with the others.  So a
- * stream that asks for little is never behind those that ask for much (the idea of
- * fq_codel, RFC 8290 section 4).
+ * stream that asks for little is not behind those that ask for much (the idea of
+ * fq_codel, RFC 8290 section 4).  Where so many ask for little that it is much in sum,
+ * the second list gets one byte for SCHED_AHEAD of the first.
  */
 #ifndef CB_SESSION_SCHED_H
 #define CB_SESSION_SCHED_H
@@ -19,12 +20,16 @@ struct sched {
 	struct list fresh, old;
 	uint32_t waiting; /* items in both */
 	uint32_t quantum; /* bytes a turn */
+	uint64_t ahead;   /* bytes the first list sent beyond SCHED_AHEAD times the second */
 };
+
+enum { SCHED_AHEAD = 8 };
 
 struct sched_item {
 	struct list node;
 	int32_t deficit; /* bytes it may still send in this turn of its */
 	bool queued;
+	bool fresh;           /* in the first list */
 	uint64_t quiet_since; /* when it last left the lists */
 };
 

@@ -18,7 +18,7 @@ enum stream_verdict stream_check(enum stream_phase phase, enum wire_type type)
 		[STREAM_PHASE_ABORTED] = {[WIRE_OPEN] = STREAM_FATAL},
 		[STREAM_PHASE_REFUSED] = {[WIRE_DATA] = STREAM_TAKE,
 			[WIRE_RESET] = STREAM_TAKE,
-			[WIRE_CREDIT] = STREAM_DROP},
+			[WIRE_CREDIT] = STREAM_TAKE},
 	};
 	return (enum stream_verdict)table[phase][type];
 }

@@ -32,7 +32,7 @@ enum stream_slot {
 struct mux_stream {
 	struct hash_node node; /* in the table while `tabled` */
 	struct list all;       /* of those not given back */
-	struct list control;   /* of those with a slot taken */
+	struct list control;   /* of those with a slot taken; OPEN has a list of its own */
 	struct sched_item sched;
 	struct mux *mux;
 	void *user;
@@ -48,7 +48,7 @@ struct mux_stream {
 	bool tabled;    /* in the table */
 	bool released;  /* given back by the driver */
 	bool wants;     /* the driver said its source has something */
-	bool told;      /* the driver knows that the peer reset it */
+	bool told;      /* the driver was told of its end ahead of the peer's RESET */
 };
 
 /* What the second stage says about a frame. */
