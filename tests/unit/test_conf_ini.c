@@ -269,12 +269,14 @@ END_TEST
 #if !defined(HAS_OWN_MALLOC) && defined(__GLIBC__)
 /* inih has its line buffer from malloc(): here, one that refuses a large block. */
 static size_t refused = SIZE_MAX;
+static int called; /* not under valgrind, which has one of its own */
 
 void *malloc(size_t n)
 {
 	static void *(*next)(size_t);
 	if (next == NULL)
 		next = (void *(*)(size_t))dlsym(RTLD_NEXT, "malloc");
+	called = 1;
 	return n >= refused ? NULL : next(n);
 }
 
@@ -283,6 +285,10 @@ START_TEST(without_a_line_buffer_it_is_out_of_memory)
 	char *text = malloc(CONF_LINE_MAX + 16);
 	ck_assert_ptr_nonnull(text);
 	size_t n = around(text, 1 << 20, "k=");
+	if (!called) {
+		free(text);
+		return;
+	}
 	refused = 1 << 20;
 	int rc = read_bytes(text, n);
 	refused = SIZE_MAX;
