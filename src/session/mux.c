@@ -303,7 +303,9 @@ uint32_t mux_stream_id(const struct mux_stream *s)
 
 uint64_t mux_held(const struct mux_stream *s)
 {
-	return credit_rx_held(&s->rx_credit);
+	/* Credit counts a frame from its header on; the rest of it is not here yet. */
+	uint64_t to_come = s->mux->data == s ? decoder_pending(&s->mux->decoder) : 0;
+	return credit_rx_held(&s->rx_credit) - to_come;
 }
 
 bool mux_is_blocked(const struct mux_stream *s)
