@@ -16,6 +16,7 @@ struct family {
 	int af;
 	bool pending;         /* c-ares has the question; it holds the name's memory */
 	bool heard;           /* answered since the last round began */
+	bool early;           /* that answer is to a question from before the round */
 	int status;           /* ARES_*, of the last answer */
 	uint64_t origin;      /* hash of the name that had the records */
 	uint64_t fresh_until; /* when they expire, or expired */
@@ -26,7 +27,7 @@ struct family {
 /*
  * A round is one question to the servers, from dns_resolve() to the moment at which
  * those who wait are told.  A family that is not heard by then goes on pending; its
- * answer is merged, or counts in the next round.
+ * answer is merged, or counts in the next round, where a failure is asked again.
  */
 struct dns_name {
 	struct dns *dns; /* NULL once the resolver is gone */
@@ -93,35 +94,6 @@ static void detach(struct dns_name *name)
 }
 
 /* --- answers --------------------------------------------------------------------------- */
-
-static bool is_absent(int status)
-{
-	return status == ARES_ENOTFOUND || status == ARES_ENODATA || status == ARES_EBADNAME;
-}
-
-static int err_of(int status)
-{
-	if (status == ARES_SUCCESS)
-		return 0;
-	if (status == ARES_ENOMEM)
-		return ERR_NOMEM;
-	if (status == ARES_ETIMEOUT)
-		return ERR_TIMEOUT;
-	return is_absent(status) ? ERR_NOTFOUND : ERR_SYS;
-}
-
-/* Of two failures the one to report: "no such name" only where nothing speaks against it. */
-static int worse(int a, int b)
-{
-	static const int order[] = {ERR_NOMEM, ERR_TIMEOUT, ERR_SYS, ERR_NOTFOUND};
-	for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
-		if (err_of(a) == order[i])
-			return a;
-		if (err_of(b) == order[i])
-			return b;
-	}
-	return ARES_SUCCESS;
-}
 
 static size_t ip_len(const struct family *f)
 {
@@ -249,6 +221,8 @@ static void answer_localhost(struct dns_name *name)
 
 static void ask_servers(struct family *f)
 {
+	f->heard = false;
+	f->early = f->pending;
 	if (f->pending)
 		return;
 	f->pending = true;
@@ -287,7 +261,7 @@ static void judge_family(struct family *f)
 	const struct dns *dns = f->name->dns;
 	if (is_good(f))
 		return;
-	if (f->heard && is_absent(f->status))
+	if (f->heard && resolver_err(f->status) == ERR_NOTFOUND)
 		f->n = 0;
 	if (f->n > 0 && loop_now(dns->loop) >= f->fresh_until + dns->opt.stale_max)
 		f->n = 0;
@@ -334,7 +308,7 @@ static int failure_of(const struct dns_name *name)
 	const struct family *f = name->family;
 	if (is_good(&f[V6]) || is_good(&f[V4]))
 		return ARES_SUCCESS;
-	return worse(f[V6].heard ? f[V6].status : ARES_ETIMEOUT,
+	return resolver_worse(f[V6].heard ? f[V6].status : ARES_ETIMEOUT,
 		f[V4].heard ? f[V4].status : ARES_ETIMEOUT);
 }
 
@@ -363,7 +337,7 @@ static void judge(struct dns_name *name)
 		name->status = ARES_ENOMEM;
 		name->expires = loop_now(name->dns->loop) + name->dns->opt.failure_ttl;
 	}
-	name->err = err_of(name->status);
+	name->err = resolver_err(name->status);
 	log_debug("dns: %s: %zu addresses, %s", name->host, name->n_addrs, dns_failure(name));
 }
 
@@ -387,10 +361,22 @@ static void on_name_timer(struct timer *timer)
 	end_round(container_of(timer, struct dns_name, timer));
 }
 
+/* A question from an earlier round may have failed of what is over by now. */
+static void ask_again(struct family *f)
+{
+	if (f->heard && f->early && f->status != ARES_SUCCESS &&
+		resolver_err(f->status) != ERR_NOTFOUND)
+		ask_servers(f);
+}
+
 /* An answer was noted: is that all, or is the other family worth waiting for? */
 static void settle(struct dns_name *name)
 {
 	struct loop *loop = name->dns->loop;
+	if (name->round) {
+		ask_again(&name->family[V6]);
+		ask_again(&name->family[V4]);
+	}
 	if (!name->round) {
 		judge(name);
 	} else if (all_heard(name)) {
@@ -424,7 +410,6 @@ static void run_work(struct loop_work *work)
 		list_remove(n);
 		settle(container_of(n, struct dns_name, heard));
 	}
-	loop_cancel(&dns->work);
 	list_init(&batch);
 	list_splice(&batch, &dns->ready);
 	for (struct list *n; (n = list_first(&batch)) != NULL;) {
@@ -464,6 +449,7 @@ int dns_new(struct dns **out, struct loop *loop, struct mem *mem, const struct d
 	struct resolver_options ro = {
 		.servers = opt->servers,
 		.n_servers = opt->n_servers,
+		.resolv_conf = opt->resolv_conf,
 		.timeout = dns->opt.query_timeout,
 	};
 	int rc = resolver_new(&dns->resolver, loop, mem, &ro);
@@ -594,10 +580,5 @@ const char *dns_host(const struct dns_name *name)
 
 const char *dns_failure(const struct dns_name *name)
 {
-	if (name->status == ARES_SUCCESS)
-		return "no failure";
-	/* What c-ares says when servers fail or refuse, not only when none is there. */
-	if (name->status == ARES_ECONNREFUSED)
-		return "No DNS server gave a usable answer";
-	return ares_strerror(name->status);
+	return name->status == ARES_SUCCESS ? "no failure" : resolver_words(name->status);
 }

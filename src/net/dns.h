@@ -71,7 +71,8 @@ struct dns_query {
 struct dns_options {
 	const struct addr *servers; /* RESOLVER_SERVERS_MAX at most; none: the system's files */
 	size_t n_servers;
-	uint64_t seed; /* random, for the names' table */
+	const char *resolv_conf; /* another file than /etc/resolv.conf, or NULL */
+	uint64_t seed;           /* random, for the names' table */
 	/* Microseconds; 0: the constant of that name. */
 	uint64_t ttl_min, ttl_max, failure_ttl, stale_max, query_timeout, second_answer;
 };

@@ -103,7 +103,11 @@ static void set_timeouts(struct ares_options *ao, uint64_t timeout, size_t n_ser
 	ao->timeout = ms < 1 ? 1 : ms > 60000 ? 60000 : (int)ms;
 }
 
-/* What a channel reads: resolv.conf or nothing, and "b", the servers, or "f", the hosts. */
+/* In place of resolv.conf: no servers, no search list, no options. */
+static const char no_conf[] = "/dev/null";
+
+/* What a channel reads: resolv.conf (NULL: the system's) or no_conf, and "b", the servers, or "f",
+ * the hosts. */
 static int open_channel(struct resolver *r, ares_channel *out, const char *lookups,
 	const char *conf, size_t n_servers)
 {
@@ -116,7 +120,9 @@ static int open_channel(struct resolver *r, ares_channel *out, const char *looku
 	int mask = ARES_OPT_FLAGS | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS |
 		   ARES_OPT_TRIES;
 	if (conf != NULL)
-		mask |= ARES_OPT_RESOLVCONF | ARES_OPT_DOMAINS;
+		mask |= ARES_OPT_RESOLVCONF;
+	if (conf == no_conf)
+		mask |= ARES_OPT_DOMAINS; /* none */
 #ifdef ARES_OPT_QUERY_CACHE
 	mask |= ARES_OPT_QUERY_CACHE; /* later versions have a cache of their own; size 0 */
 #endif
@@ -137,17 +143,17 @@ static size_t count_servers(ares_channel channel)
 }
 
 /* The time for a try depends on how many servers there are, so the file is read twice. */
-static int open_system(struct resolver *r)
+static int open_system(struct resolver *r, const char *conf)
 {
 	ares_channel probe;
-	int rc = open_channel(r, &r->hosts, "f", "/dev/null", 1);
+	int rc = open_channel(r, &r->hosts, "f", no_conf, 1);
 	if (rc == ARES_SUCCESS)
-		rc = open_channel(r, &probe, "b", NULL, 1);
+		rc = open_channel(r, &probe, "b", conf, 1);
 	if (rc != ARES_SUCCESS)
 		return rc;
 	size_t n = count_servers(probe);
 	ares_destroy(probe);
-	return open_channel(r, &r->channel, "b", NULL, n);
+	return open_channel(r, &r->channel, "b", conf, n);
 }
 
 static int open_servers(struct resolver *r, const struct resolver_options *opt)
@@ -166,7 +172,7 @@ static int open_servers(struct resolver *r, const struct resolver_options *opt)
 		else
 			return ARES_EBADFAMILY;
 	}
-	int rc = open_channel(r, &r->channel, "b", "/dev/null", opt->n_servers);
+	int rc = open_channel(r, &r->channel, "b", no_conf, opt->n_servers);
 	return rc != ARES_SUCCESS ? rc : ares_set_servers_ports(r->channel, node);
 }
 
@@ -195,7 +201,8 @@ int resolver_new(struct resolver **out, struct loop *loop, struct mem *mem,
 		goto err0;
 	if ((rc = ares_library_init(ARES_LIB_INIT_ALL)) != ARES_SUCCESS)
 		goto err1;
-	if ((rc = opt->n_servers > 0 ? open_servers(r, opt) : open_system(r)) != ARES_SUCCESS)
+	if ((rc = opt->n_servers > 0 ? open_servers(r, opt) : open_system(r, opt->resolv_conf)) !=
+		ARES_SUCCESS)
 		goto err2;
 	*out = r;
 	return 0;
@@ -238,4 +245,42 @@ void resolver_ask(struct resolver *r, const char *host, int family, ares_addrinf
 	struct ares_addrinfo_hints hints = {.ai_flags = ARES_AI_NOSORT, .ai_family = family};
 	ares_getaddrinfo(r->channel, host, NULL, &hints, callback, arg);
 	rearm(r);
+}
+
+int resolver_err(int status)
+{
+	switch (status) {
+	case ARES_SUCCESS:
+		return 0;
+	case ARES_ENOTFOUND:
+	case ARES_ENODATA:
+	case ARES_EBADNAME:
+		return ERR_NOTFOUND;
+	case ARES_ETIMEOUT:
+		return ERR_TIMEOUT;
+	case ARES_ENOMEM:
+		return ERR_NOMEM;
+	default:
+		return ERR_SYS;
+	}
+}
+
+int resolver_worse(int a, int b)
+{
+	static const int order[] = {ERR_NOMEM, ERR_TIMEOUT, ERR_SYS, ERR_NOTFOUND};
+	for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+		if (resolver_err(a) == order[i])
+			return a;
+		if (resolver_err(b) == order[i])
+			return b;
+	}
+	return ARES_SUCCESS;
+}
+
+const char *resolver_words(int status)
+{
+	/* What c-ares says when servers fail or refuse, not only when none is there. */
+	if (status == ARES_ECONNREFUSED)
+		return "No DNS server gave a usable answer";
+	return ares_strerror(status);
 }

@@ -23,7 +23,8 @@ struct resolver;
 struct resolver_options {
 	const struct addr *servers; /* with ports; none: hosts file and resolv.conf */
 	size_t n_servers;
-	uint64_t timeout; /* microseconds for all tries of one question at all servers */
+	const char *resolv_conf; /* another file than /etc/resolv.conf, or NULL */
+	uint64_t timeout;        /* microseconds for all tries of one question at all servers */
 };
 
 /*
@@ -53,5 +54,17 @@ void resolver_hosts(
  */
 void resolver_ask(struct resolver *r, const char *host, int family, ares_addrinfo_callback callback,
 	void *arg);
+
+/*
+ * What an ARES_ status means: 0; ERR_NOTFOUND (the servers say that there is no such
+ * name or address); ERR_TIMEOUT; ERR_NOMEM; ERR_SYS (servers unreachable or broken).
+ */
+int resolver_err(int status);
+
+/* Of two failures the one to report: "not found" only where nothing speaks against it. */
+int resolver_worse(int a, int b);
+
+/* Words for a failure; static storage. */
+const char *resolver_words(int status);
 
 #endif

@@ -230,16 +230,20 @@ static void on_tcp(struct loop_fd *lfd)
 
 void nameserver_start(struct nameserver *ns, struct loop *loop)
 {
+	nameserver_start_at(ns, loop, 0);
+}
+
+void nameserver_start_at(struct nameserver *ns, struct loop *loop, uint16_t port)
+{
 	struct sock_listener listener;
 	int udp = -1;
 	memset(ns, 0, sizeof *ns);
 	ns->loop = loop;
-	ck_assert_int_eq(addr_from_literal(&ns->addr, "127.0.0.1", 9, 0), 0);
 	/* The TCP port is the kernel's choice; its UDP twin may be taken. */
 	for (int tries = 0; udp < 0; tries++) {
 		ck_assert_int_lt(tries, 100);
 		struct addr any;
-		ck_assert_int_eq(addr_from_literal(&any, "127.0.0.1", 9, 0), 0);
+		ck_assert_int_eq(addr_from_literal(&any, "127.0.0.1", 9, port), 0);
 		ck_assert_int_eq(sock_listen(&listener, &any, 8), 0);
 		udp = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 		ck_assert_int_ge(udp, 0);

@@ -61,8 +61,12 @@ struct nameserver {
 	unsigned queries, tcp_queries; /* all that came; those of them over TCP */
 };
 
-/* Fails the test when no port can be had. */
+/* On a port of the kernel's choice; fails the test when none can be had. */
 void nameserver_start(struct nameserver *ns, struct loop *loop);
+
+/* On a port of the test's choice, which had better be free. */
+void nameserver_start_at(struct nameserver *ns, struct loop *loop, uint16_t port);
+
 void nameserver_stop(struct nameserver *ns);
 
 /*

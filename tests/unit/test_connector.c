@@ -292,7 +292,9 @@ static int use_up_ports(void)
 {
 	struct ifreq ifr = {.ifr_name = "lo", .ifr_flags = IFF_UP};
 	struct addr a;
-	int s = socket(AF_INET, SOCK_DGRAM, 0), fd;
+	loop_free(loop); /* its epoll set is shared with the parent */
+	loop = loop_new(&m.mem);
+	int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), fd;
 	if (s < 0 || ioctl(s, SIOCSIFFLAGS, &ifr) != 0)
 		return 77;
 	int l = listen_on(&a, "127.0.0.1", 4);

@@ -247,6 +247,13 @@ START_TEST(an_empty_queue_says_so_and_the_peer_is_named)
 }
 END_TEST
 
+/* It accepts first and looks at the limit then, which no kernel does. */
+static bool under_valgrind(void)
+{
+	const char *preload = getenv("LD_PRELOAD");
+	return preload != NULL && strstr(preload, "vgpreload") != NULL;
+}
+
 START_TEST(case_35_without_descriptors_the_queue_is_unchanged)
 {
 	struct rlimit saved, none;
@@ -261,8 +268,8 @@ START_TEST(case_35_without_descriptors_the_queue_is_unchanged)
 	enum sock_accepted got = sock_accept(l.fd, &fd, NULL);
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &saved), 0);
 	ck_assert_int_eq(got, SOCK_NO_ROOM);
-	fd = accept_one(l.fd);
-	close(fd);
+	if (!under_valgrind())
+		close(accept_one(l.fd));
 	close(a);
 	close(l.fd);
 }
