@@ -3,6 +3,7 @@
 #include "base/err.h"
 
 #include <sodium.h>
+#include <string.h>
 
 enum { SPARE_MAX = 8 }; /* output buffers kept for later */
 
@@ -54,6 +55,15 @@ void bus_buffer_put(struct bus *bus, uint8_t *buf)
 	list_init(&spare->node);
 	list_prepend(&bus->spare, &spare->node);
 	bus->n_spare++;
+}
+
+void bus_new_id(struct bus *bus, uint8_t id[static WIRE_ID])
+{
+	if (bus->n_ids == 0) {
+		randombytes_buf(bus->ids, sizeof bus->ids);
+		bus->n_ids = sizeof bus->ids / WIRE_ID;
+	}
+	memcpy(id, bus->ids[--bus->n_ids], WIRE_ID);
 }
 
 uint64_t bus_jitter(struct bus *bus, uint64_t n)

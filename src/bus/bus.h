@@ -42,6 +42,8 @@ struct bus {
 	uint8_t instance[WIRE_ID]; /* random, of this process */
 	uint64_t seed;             /* random, for tables */
 	uint64_t random;           /* state of the jitter's generator */
+	uint8_t ids[64][WIRE_ID];  /* random ids drawn ahead */
+	unsigned n_ids;
 
 	uint8_t *read_buf; /* BUS_READ bytes, used within one callback */
 	struct list spare; /* unused output buffers */
@@ -66,6 +68,9 @@ void bus_fini(struct bus *bus);
 /* An output buffer of BUS_WRITE bytes, or NULL; and back. */
 uint8_t *bus_buffer_get(struct bus *bus);
 void bus_buffer_put(struct bus *bus, uint8_t *buf);
+
+/* A new random id of WIRE_ID bytes, for a session. */
+void bus_new_id(struct bus *bus, uint8_t id[static WIRE_ID]);
 
 /* A number from 0 to n - 1, for jitter; not for secrets. */
 uint64_t bus_jitter(struct bus *bus, uint64_t n);

@@ -55,7 +55,11 @@ void fanout_check_end(struct session *s)
 	}
 	if (!s->end_out) {
 		s->end_out = true;
-		(void)shutdown(s->local.fd, SHUT_WR);
+		session_check_end(s);
+		/* Where it was the last end, closing the socket has said so already. */
+		if (s->state == SESSION_OPEN)
+			(void)shutdown(s->local.fd, SHUT_WR);
+		return;
 	}
 	session_check_end(s);
 }

@@ -64,7 +64,7 @@ struct session *session_new(struct bus *bus, const struct session_options *opt)
 	if (opt->id != NULL)
 		memcpy(s->id, opt->id, WIRE_ID);
 	else
-		randombytes_buf(s->id, WIRE_ID);
+		bus_new_id(bus, s->id);
 	for (size_t i = 0; i < opt->n_members; i++) {
 		s->members[i].session = s;
 		s->members[i].ts.ops = fanout_ops();
