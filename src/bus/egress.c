@@ -55,11 +55,12 @@ static void on_connected(struct backend_connect *bc, int fd, uint32_t code, cons
 	session_start(s);
 }
 
-/* Why the service takes no further session, or NULL. */
+/*
+ * Why the service takes no further session, or NULL.  Draining is no reason: an OPEN that
+ * crossed our first GOAWAY is accepted, and after the last one mux turns them away.
+ */
 static const char *full(const struct egress *e, const struct bus *bus)
 {
-	if (bus->draining)
-		return "shutting down";
 	if (e->conf->max_sessions != 0 && e->n_sessions >= e->conf->max_sessions)
 		return "max_sessions is reached";
 	return quota_admits(bus) ? NULL : "the memory for unread bytes is used up";

@@ -5,7 +5,7 @@ import time
 from collections import namedtuple
 
 from daemon import Daemon
-from net import Listener, Ports, Server, Stream, Unanswering, tcp_url
+from net import RST, Listener, Ports, Server, Stream, Unanswering, tcp_url
 from nameserver import NameServer
 from relay import Relay
 from wait import DEADLINE
@@ -134,6 +134,15 @@ class Bus:
 
     def connect(self, service, **kwargs):
         return self.keep(Stream.connect(getattr(service, "url", service), **kwargs))
+
+    def refused(self, service):
+        """Asserts that a new TCP client is reset without having got a byte."""
+        try:
+            client = self.connect(service)
+            client.send(b"refused?")
+        except ConnectionResetError:
+            return  # before connect() or send() had returned
+        assert client.recv_end() == (b"", RST)
 
     def listen(self, url="tcp://127.0.0.1:0", **kwargs):
         """A backend that the test plays by hand."""

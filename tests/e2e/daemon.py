@@ -7,6 +7,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import time
 
 from wait import DEADLINE, eventually
 
@@ -71,6 +72,7 @@ class Daemon:
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=stderr,
                                             stdout=stderr, env=environment())
         self.pid = self.process.pid
+        self.draining = False  # it was told to end
 
     # --- what it says ---
 
@@ -121,6 +123,14 @@ class Daemon:
             fields = file.read().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / TICK
 
+    def wait_idle(self):
+        """Waits for a tenth of a second in which it does nothing: one that spins never has it."""
+        def quiet():
+            before = self.cpu()
+            time.sleep(0.1)
+            return self.cpu() - before <= 0.02
+        eventually(quiet, f"the {self.program} idles")
+
     def fds(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
@@ -130,15 +140,20 @@ class Daemon:
         while spare or limit in taken:
             spare -= limit not in taken
             limit += 1
-        resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (limit, 1 << 16))
+        self._limit_files(limit)
 
     def free_files(self):
         """Takes that back."""
-        resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (10_000, 1 << 16))
+        self._limit_files(None)
+
+    def _limit_files(self, limit):
+        _, hard = resource.prlimit(self.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (limit or hard, hard))
 
     # --- what is done to it ---
 
     def signal(self, number):
+        self.draining |= number in (signal.SIGTERM, signal.SIGINT)
         self.process.send_signal(number)
 
     def freeze(self):
@@ -158,7 +173,8 @@ class Daemon:
         self.process.wait()
 
     def terminate(self):
-        if self.running():
+        """SIGTERM, once: a second one would be another thing."""
+        if self.running() and not self.draining:
             self.signal(signal.SIGTERM)
 
     def wait_exit(self, deadline=DEADLINE):

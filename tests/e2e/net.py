@@ -178,12 +178,15 @@ class Stream:
 
     def ended(self):
         """Whether the end can be seen already, without taking bytes: FIN, RST or None."""
+        self.sock.settimeout(0)
         try:
-            got = self.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        except (BlockingIOError, TimeoutError):
+            got = self.sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
             return None
-        except ConnectionResetError:
+        except (ConnectionResetError, BrokenPipeError):
             return RST
+        finally:
+            self.sock.settimeout(DEADLINE)
         return None if got else self._how()
 
 

@@ -16,6 +16,7 @@ FIN, ACK, IGNORABLE = 1, 2, 4
 CONTROLLER, SEGMENT = 1, 2
 VERSION = 1
 WINDOW = 256 << 10
+GOAWAY_OPEN = 0xffffffff  # announced; the last id is not known yet
 DATA_MAX = 1 << 20
 # Codes of RESET and GOAWAY.
 OK, ABORTED, REFUSED, UNREACHABLE, TIMED_OUT, NO_SERVICE, BUSY, LATCHED = range(8)
@@ -57,13 +58,18 @@ def ping(opaque=1, ack=False):
     return frame(PING, 0, struct.pack(">Q", opaque), ACK if ack else 0)
 
 
-def goaway(last=0xffffffff, code=OK):
+def goaway(last=GOAWAY_OPEN, code=OK):
     return frame(GOAWAY, 0, struct.pack(">II", last, code))
 
 
 def reset_code(frame_):
     assert frame_.type == RESET
     return struct.unpack(">I", frame_.payload)[0]
+
+
+def goaway_last(frame_):
+    assert frame_.type == GOAWAY
+    return struct.unpack(">I", frame_.payload[:4])[0]
 
 
 def credit_offset(frame_):
@@ -76,7 +82,7 @@ class Peer:
 
     def __init__(self, stream, answer_pings=True):
         self.stream = stream
-        self._answer_pings = answer_pings
+        self.answer_pings = answer_pings
         self._buffer = bytearray()
         self.hello = None  # the other side's, as a Frame
 
@@ -126,7 +132,7 @@ class Peer:
                 self._buffer += chunk
             if got.type != PING:
                 return got
-            if self._answer_pings and not got.flags & ACK:
+            if self.answer_pings and not got.flags & ACK:
                 try:
                     self.stream.send(frame(PING, 0, got.payload, ACK))
                 except OSError:
