@@ -110,8 +110,6 @@ bool mux_took(struct mux *m, uint32_t n, uint64_t now)
 	struct mux_stream *s = m->data;
 	decoder_skip(&m->decoder, n);
 	liveness_heard(&m->liveness, now);
-	if (mux_impl_is_heard(s))
-		mux_consumed(s, n, now);
 	if (decoder_pending(&m->decoder) > 0)
 		return false;
 	m->data = NULL;

@@ -90,8 +90,9 @@ int mux_receive(struct mux *m, const uint8_t **p, size_t *n, uint64_t now, struc
 struct mux_stream *mux_pending(const struct mux *m, uint32_t *n);
 
 /*
- * The driver took n <= pending bytes of payload from the socket itself, for good.
- * Whether the stream's FIN came with the last of them.
+ * The driver took n <= pending bytes of payload from the socket itself; mux_consumed()
+ * follows when they have left for good.  Whether the stream's FIN came with the last of
+ * them.
  */
 bool mux_took(struct mux *m, uint32_t n, uint64_t now);
 

@@ -86,7 +86,7 @@ struct end_stream *end_open(struct end *e, int *rc)
 
 struct end_stream *end_find(const struct end *e, uint32_t id)
 {
-	list_each (n, &e->streams) {
+	for (struct list *n = e->streams.prev; n != &e->streams; n = n->prev) {
 		struct end_stream *st = container_of(n, struct end_stream, node);
 		if (st->id == id)
 			return st;
@@ -107,6 +107,7 @@ void end_read(struct end_stream *st, uint64_t n)
 	if (st->s == NULL || n == 0)
 		return;
 	st->unread -= n;
+	st->end->unread -= n;
 	mux_consumed(st->s, n, *st->end->now);
 	if (mux_held(st->s) < st->unread)
 		broken(st->end, "held is less than what is unread");
@@ -114,9 +115,12 @@ void end_read(struct end_stream *st, uint64_t n)
 
 void end_close(struct end_stream *st, uint32_t code)
 {
-	if (st->s != NULL)
-		mux_close(st->s, code, *st->end->now);
+	if (st->s == NULL)
+		return;
+	mux_close(st->s, code, *st->end->now);
 	st->s = NULL;
+	st->end->unread -= st->unread;
+	st->unread = 0;
 }
 
 static void came(struct end_stream *st, const uint8_t *p, size_t n, bool fin)
@@ -147,6 +151,9 @@ static void on_event(struct end *e, const struct mux_event *ev)
 	case MUX_DATA:
 		came(st, ev->p, ev->n, ev->fin);
 		st->unread += ev->n;
+		e->unread += ev->n;
+		if (e->unread > e->unread_max)
+			e->unread_max = e->unread;
 		if (!st->stalled)
 			end_read(st, st->unread);
 		break;
@@ -175,18 +182,10 @@ static size_t take(struct end *e, const uint8_t *p, size_t n)
 	if (st->stalled)
 		return 0;
 	uint32_t step = pending < n ? pending : (uint32_t)n;
+	mux_consumed(s, step, *e->now);
 	bool fin = mux_took(e->mux, step, *e->now);
 	came(st, p, step, fin);
 	return step;
-}
-
-static void measure(struct end *e)
-{
-	uint64_t unread = 0;
-	list_each (n, &e->streams)
-		unread += container_of(n, struct end_stream, node)->unread;
-	if (unread > e->unread_max)
-		e->unread_max = unread;
 }
 
 void end_feed(struct end *e, const uint8_t *p, size_t n)
@@ -206,7 +205,6 @@ void end_feed(struct end *e, const uint8_t *p, size_t n)
 	}
 	if (e->rc == 0 && n != 0)
 		broken(e, "input was left");
-	measure(e);
 }
 
 /* Looks at what leaves. */
