@@ -55,7 +55,7 @@ struct end {
 	struct decoder watch;        /* over the bytes sent */
 	unsigned frames[WIRE_TYPES]; /* sent, by type */
 	struct wire_header last[4];  /* headers sent lately, the newest first */
-	uint64_t unread_max;         /* most bytes ever held over all streams */
+	uint64_t unread, unread_max; /* bytes held over all streams, and the most ever */
 	const char *broken;          /* the first broken promise, or NULL */
 };
 
@@ -91,6 +91,27 @@ void end_tick(struct end *e);
 
 /* The byte at an offset of a direction of a stream. */
 uint8_t end_byte(uint32_t id, bool from_opener, uint64_t offset);
+
+/* An end alone, whose peer is the test, frame by frame: max_streams and windows as given. */
+void solo_init(struct end *e, uint64_t *now, const struct mux_options *opt);
+void solo_hello(struct end *e, uint32_t max_streams, uint32_t window);
+void solo_open(struct end *e, uint32_t id, uint32_t window);
+void solo_data(struct end *e, uint32_t id, uint32_t n, unsigned flags);
+void solo_reset(struct end *e, uint32_t id, uint32_t code);
+void solo_credit(struct end *e, uint32_t id, uint64_t offset);
+void solo_ping(struct end *e, uint64_t opaque, bool ack);
+void solo_goaway(struct end *e, uint32_t last, uint32_t code);
+void solo_limits(struct end *e, uint32_t max_streams, uint32_t window, bool ack);
+void solo_ignorable(struct end *e, uint32_t n);
+
+/* Flushes, and forgets what was sent. */
+void solo_drain(struct end *e);
+
+/* Asserts that the end failed so, for this reason and with this code, or (0) that it did not. */
+void solo_failed(const struct end *e, int rc, uint32_t code);
+
+/* Asserts that nothing is broken and nothing leaks. */
+void solo_fini(struct end *e);
 
 /* How bytes are carried between two ends. */
 struct pair_way {
