@@ -1,5 +1,6 @@
 # End-to-end tests of the binaries; make check runs them in the build directory.
 dist_check_SCRIPTS += tests/e2e/run
+TESTS += tests/e2e/run
 EXTRA_DIST += \
 	tests/e2e/bus.py \
 	tests/e2e/conftest.py \

@@ -29,7 +29,7 @@ def test_idle_pair_uses_no_cpu(bus):
     bus.start()
     assert echoes(bus, service)
     before = [run.cpu() for run in bus.daemons()]
-    time.sleep(5)
+    time.sleep(3)
     for run, cpu in zip(bus.daemons(), before):
         assert run.cpu() - cpu < 0.25
 
@@ -45,7 +45,7 @@ def test_idle_sessions_use_no_cpu(bus):
     half.fin()
     time.sleep(0.5)
     before = [run.cpu() for run in bus.daemons()]
-    time.sleep(5)
+    time.sleep(3)
     for run, cpu in zip(bus.daemons(), before):
         assert run.cpu() - cpu < 0.25
 
