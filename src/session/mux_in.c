@@ -9,6 +9,9 @@
 /* A stream reset by its opener sooner than this, and without an answer, costs a point. */
 #define RAPID_RESET (1 * CLOCK_SEC)
 
+/* Whatever the first bytes are: not a word about frames to one who speaks another protocol. */
+#define NO_HELLO "no HELLO: the peer does not speak cloudbus"
+
 /* CREDIT in smaller steps costs a point: half of the smallest window. */
 enum { CREDIT_STEP_MIN = WIRE_WINDOW_MIN / 2 };
 
@@ -226,7 +229,7 @@ static int on_stream_frame(
 static int on_ignored(struct mux *m, uint64_t now)
 {
 	if (!m->ready)
-		return fail(m, WIRE_PROTOCOL, "the first frame is not HELLO");
+		return fail(m, WIRE_PROTOCOL, NO_HELLO);
 	return spend(m, now, "too many unknown frames");
 }
 
@@ -234,7 +237,7 @@ static int on_control(
 	struct mux *m, const struct decoder_out *f, uint64_t now, struct mux_event *ev)
 {
 	if (!m->ready && f->header.type != WIRE_HELLO)
-		return fail(m, WIRE_PROTOCOL, "the first frame is not HELLO");
+		return fail(m, WIRE_PROTOCOL, NO_HELLO);
 	switch (f->header.type) {
 	case WIRE_HELLO:
 		return on_hello(m, f, ev);
@@ -254,7 +257,7 @@ static int on_data_header(struct mux *m, const struct decoder_out *f, uint64_t n
 {
 	bool take;
 	if (!m->ready)
-		return fail(m, WIRE_PROTOCOL, "the first frame is not HELLO");
+		return fail(m, WIRE_PROTOCOL, NO_HELLO);
 	int rc = check(m, f, &m->data, &take, now);
 	if (rc != 0)
 		return rc;
@@ -314,7 +317,7 @@ int mux_in_next(struct mux *m, const uint8_t **p, size_t *n, uint64_t now, struc
 		struct decoder_out f;
 		int rc = decoder_next(&m->decoder, p, n, &f);
 		if (rc != 0)
-			return fail(m, WIRE_PROTOCOL, m->decoder.why);
+			return fail(m, WIRE_PROTOCOL, m->ready ? m->decoder.why : NO_HELLO);
 		if (f.item == DECODER_MORE)
 			return 0;
 		if (f.item == DECODER_DATA)
