@@ -76,8 +76,9 @@ static void on_open(struct transport *t, struct mux_stream *stream, const struct
 static void on_goaway(struct transport *t, uint32_t code)
 {
 	struct link *link = t->owner;
-	log_notice("link %s: the segment goes away (%s); running sessions finish", text_of(link),
-		wire_code_text(code));
+	if (!link->links->stopped) /* otherwise it answers our own goodbye */
+		log_notice("link %s: the segment goes away (%s); running sessions finish",
+			text_of(link), wire_code_text(code));
 	if (t == link->current) {
 		link->current = NULL;
 		if (link->next == NULL)
