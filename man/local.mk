@@ -1,1 +1,2 @@
 dist_man_MANS += man/cloudbus.ini.5
+dist_man_MANS += man/cloudbus-protocol.7 man/controller.8 man/segment.8

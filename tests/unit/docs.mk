@@ -1,0 +1,18 @@
+# The documents against the code.
+DOCS_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SRCDIR='"$(abs_top_srcdir)"'
+
+check_PROGRAMS += tests/unit/test_manual_protocol
+TESTS += tests/unit/test_manual_protocol
+tests_unit_test_manual_protocol_SOURCES = tests/unit/test_manual_protocol.c \
+	tests/unit/manual.c tests/unit/manual.h
+tests_unit_test_manual_protocol_CPPFLAGS = $(DOCS_CPPFLAGS)
+tests_unit_test_manual_protocol_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_manual_protocol_LDADD = libunit.a $(L_SESSION) $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/test_manual_example
+TESTS += tests/unit/test_manual_example
+tests_unit_test_manual_example_SOURCES = tests/unit/test_manual_example.c \
+	tests/unit/manual.c tests/unit/manual.h
+tests_unit_test_manual_example_CPPFLAGS = $(DOCS_CPPFLAGS)
+tests_unit_test_manual_example_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_manual_example_LDADD = libunit.a $(L_SESSION) $(CHECK_LIBS)
