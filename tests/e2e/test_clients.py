@@ -11,7 +11,7 @@ import tempfile
 
 import pytest
 
-from net import Stream, pattern
+from net import FIN, Stream, pattern
 from wait import DEADLINE, PATIENCE, eventually
 
 LONG = 240 * PATIENCE
@@ -259,15 +259,13 @@ def test_server_that_goes_away_and_comes_back(bus, tmp_path):
     bus.start()
 
     def fetch():
-        with Stream.connect(service.url).sock as sock:
-            sock.settimeout(DEADLINE)
-            try:
-                sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
-                return sock.makefile("rb").read().endswith(b"hello\n")
-            except ConnectionResetError:
-                return False
-            finally:
-                sock.close()
+        try:
+            client = bus.connect(service)
+            client.send(b"GET / HTTP/1.0\r\n\r\n")
+        except ConnectionResetError:
+            return False
+        end = client.recv_end()
+        return end.how == FIN and end.data.endswith(b"hello\n")
     assert fetch()
     first.close()
     assert not fetch()
