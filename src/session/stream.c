@@ -25,6 +25,8 @@ enum stream_verdict stream_check(enum stream_phase phase, enum wire_type type)
 
 enum stream_phase stream_phase(const struct mux_stream *s)
 {
+	if (s->slots & STREAM_SLOT_OPEN)
+		return STREAM_PHASE_NEVER;
 	if (s->rx == STREAM_RESET)
 		return STREAM_PHASE_ABORTED;
 	if (s->rx == STREAM_FIN)

@@ -61,7 +61,7 @@ enum stream_verdict {
 /* Where a stream stands, as the receiver of a frame on it sees it. */
 enum stream_phase {
 	STREAM_PHASE_NEW,     /* the peer's id, above all it has used */
-	STREAM_PHASE_NEVER,   /* an id of ours that was not opened */
+	STREAM_PHASE_NEVER,   /* an id of ours that was not opened, as far as the peer can know */
 	STREAM_PHASE_GONE,    /* closed both ways, some time ago */
 	STREAM_PHASE_OPEN,    /* the peer sends */
 	STREAM_PHASE_ENDED,   /* the peer has sent FIN */

@@ -374,7 +374,11 @@ START_TEST(took_the_end)
 	end_feed(&p.b, p.a.out, p.a.out_len - 4096);
 	ck_assert_ptr_eq(mux_pending(p.b.mux, &n), far->s);
 	ck_assert_uint_eq(n, 4096);
-	ck_assert(mux_took(p.b.mux, n, p.now));
+	ck_assert(!mux_took(p.b.mux, n - 1, p.now));
+	mux_consumed(far->s, n - 1, p.now);
+	ck_assert(mux_has_output(p.b.mux));
+	ck_assert(mux_took(p.b.mux, 1, p.now));
+	mux_consumed(far->s, 1, p.now);
 	far->got += n;
 	far->got_end = true;
 	p.a.out_len = 0;

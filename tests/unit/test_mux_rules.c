@@ -110,6 +110,25 @@ START_TEST(every_frame_in_every_phase)
 }
 END_TEST
 
+/* A guess at an id whose OPEN is still here: not even the end of the stream may lean on it. */
+START_TEST(frames_before_our_open_has_left)
+{
+	static const unsigned types[] = {WIRE_OPEN, WIRE_DATA, WIRE_RESET, WIRE_CREDIT};
+	for (int i = 0; i < 4; i++) {
+		int rc;
+		uint32_t n;
+		greeted();
+		struct end_stream *st = end_open(&e, &rc);
+		say(types[i], st->id);
+		solo_failed(&e, ERR_PROTOCOL, WIRE_PROTOCOL);
+		end_close(st, WIRE_ABORTED);
+		ck_assert_ptr_null(mux_pending(e.mux, &n));
+		ck_assert_uint_eq(n, 0);
+		solo_fini(&e);
+	}
+}
+END_TEST
+
 START_TEST(case_6_data_after_fin)
 {
 	greeted();
@@ -398,6 +417,7 @@ int main(void)
 	TCase *t = tcase_create("all");
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, every_frame_in_every_phase);
+	tcase_add_test(t, frames_before_our_open_has_left);
 	tcase_add_test(t, case_6_data_after_fin);
 	tcase_add_test(t, case_8_reset_of_what_never_was);
 	tcase_add_test(t, ids);
