@@ -101,7 +101,7 @@ int mux_receive(struct mux *m, const uint8_t **p, size_t *n, uint64_t now, struc
 
 struct mux_stream *mux_pending(const struct mux *m, uint32_t *n)
 {
-	*n = decoder_pending(&m->decoder);
+	*n = m->failed == 0 ? decoder_pending(&m->decoder) : 0;
 	return *n > 0 && m->data != NULL && mux_impl_is_heard(m->data) ? m->data : NULL;
 }
 

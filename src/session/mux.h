@@ -85,7 +85,7 @@ int mux_receive(struct mux *m, const uint8_t **p, size_t *n, uint64_t now, struc
 
 /*
  * The stream whose DATA payload comes next on the wire, and how many bytes of it;
- * NULL between frames and for payload that is to be thrown away.
+ * NULL between frames, for payload that is to be thrown away, and after a failure.
  */
 struct mux_stream *mux_pending(const struct mux *m, uint32_t *n);
 
