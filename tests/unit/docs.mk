@@ -16,3 +16,7 @@ tests_unit_test_manual_example_SOURCES = tests/unit/test_manual_example.c \
 tests_unit_test_manual_example_CPPFLAGS = $(DOCS_CPPFLAGS)
 tests_unit_test_manual_example_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_manual_example_LDADD = libunit.a $(L_SESSION) $(CHECK_LIBS)
+
+# README's map of the source, and the sections of manuals that comments name.
+dist_check_SCRIPTS += tests/docs/check-map
+TESTS += tests/docs/check-map
