@@ -4,6 +4,7 @@
 #include "base/log.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -83,14 +84,15 @@ static void on_accepted(struct listen *l, int fd, const struct addr *peer)
 	if (a->bus->n_transports >= BUS_TRANSPORTS_MAX) {
 		log_warning("transport from %s refused: there are %d already",
 			addr_format(peer, text), BUS_TRANSPORTS_MAX);
-		(void)close(fd);
+		(void)close(fd); /* with SO_LINGER {1, 0}: a reset */
 		return;
 	}
 	struct transport *t;
 	struct transport_options opt = {.ops = &ops, .owner = a, .fd = fd, .side = MUX_ACCEPTED};
 	int rc = transport_new(&t, a->bus, &opt);
 	if (rc != 0)
-		log_error("transport from %s refused: %s", addr_format(peer, text), err_text(rc));
+		log_error("transport from %s refused: %s", addr_format(peer, text),
+			rc == ERR_SYS ? strerror(errno) : err_text(rc));
 }
 
 int acceptor_start(struct acceptor *a, struct bus *bus, const struct addr *addr)
@@ -106,8 +108,11 @@ int acceptor_add(struct acceptor *a, struct egress *e, const struct conf_service
 	char folded[CONF_NAME_MAX];
 	size_t n = fold(folded, conf->name, strlen(conf->name));
 	int rc = egress_init(e, a->bus, conf);
-	if (rc == 0)
-		rc = hash_add(&a->by_name, &e->node, hash_bytes(folded, n, a->bus->seed));
+	if (rc != 0)
+		return rc;
+	rc = hash_add(&a->by_name, &e->node, hash_bytes(folded, n, a->bus->seed));
+	if (rc != 0)
+		egress_fini(e);
 	a->only = a->by_name.count == 1 ? e : NULL;
 	return rc;
 }

@@ -155,6 +155,7 @@ static void on_resolved(struct dns_query *query, int err)
 {
 	struct backend_connect *bc = container_of(query, struct backend_connect, query);
 	struct backend *b = bc->backend;
+	loop_timer_stop(b->bus->loop, &bc->patience);
 	if (err != 0) {
 		bc->done(bc, -1, WIRE_UNREACHABLE, dns_failure(b->name));
 		return;
@@ -182,6 +183,14 @@ static void on_resolved(struct dns_query *query, int err)
 	}
 }
 
+/* connect_timeout is over and not even the name is resolved. */
+static void on_patience_over(struct timer *timer)
+{
+	struct backend_connect *bc = container_of(timer, struct backend_connect, patience);
+	dns_cancel(&bc->query);
+	bc->done(bc, -1, WIRE_TIMED_OUT, "connect_timeout is over, and its name is not resolved");
+}
+
 int backend_connect(struct backend_connect *bc, struct backend *b,
 	void (*done)(struct backend_connect *bc, int fd, uint32_t code, const char *why))
 {
@@ -194,9 +203,15 @@ int backend_connect(struct backend_connect *bc, struct backend *b,
 			return ERR_NOMEM;
 		bc->order[0] = b->conf->servers[0].addr;
 		bc->n = 1;
-		return start(bc);
+		int rc = start(bc);
+		if (rc != 0)
+			forget_order(bc);
+		return rc;
 	}
 	bc->query.done = on_resolved;
+	bc->patience.fire = on_patience_over;
+	if (loop_timer_set(b->bus->loop, &bc->patience, bc->deadline) != 0)
+		return ERR_NOMEM;
 	dns_resolve(b->name, &bc->query);
 	return 0;
 }
@@ -205,6 +220,7 @@ void backend_cancel(struct backend_connect *bc)
 {
 	if (bc->backend == NULL)
 		return;
+	loop_timer_stop(bc->backend->bus->loop, &bc->patience);
 	dns_cancel(&bc->query);
 	connector_cancel(&bc->connector);
 	forget_order(bc);

@@ -30,6 +30,7 @@ struct backend {
 struct backend_connect {
 	struct backend *backend;
 	struct dns_query query;
+	struct timer patience; /* while the name is being resolved */
 	struct connector connector;
 	struct addr *order; /* n of them, in the order to try */
 	size_t n;

@@ -9,6 +9,7 @@
 
 #include "base/list.h"
 #include "base/mem.h"
+#include "bus/pipes.h"
 #include "conf/conf.h"
 #include "net/dns.h"
 #include "net/loop.h"
@@ -46,6 +47,7 @@ struct bus {
 	unsigned n_ids;
 
 	uint8_t *read_buf; /* BUS_READ bytes, used within one callback */
+	struct pipes pipes;
 	struct list spare; /* unused output buffers */
 	unsigned n_spare;
 

@@ -40,10 +40,10 @@ void fanout_check_end(struct session *s)
 	bool going_on = false;
 	for (size_t i = 0; i < s->n_members; i++) {
 		struct member *m = &s->members[i];
-		if (m->state == MEMBER_OPEN && m->fin_in && m->rx.length == 0)
+		if (m->state == MEMBER_OPEN && m->fin_in && !relay_member_holds(m))
 			m->state = MEMBER_ENDED;
 		/* What a lost member had sent before is delivered too. */
-		if (m->state == MEMBER_OPEN || m->rx.length > 0)
+		if (m->state == MEMBER_OPEN || relay_member_holds(m))
 			going_on = true;
 	}
 	if (s->state != SESSION_OPEN || going_on)
@@ -99,6 +99,15 @@ static void on_data(struct transport_stream *ts, const uint8_t *p, size_t n, boo
 		fanout_check_end(s);
 }
 
+static size_t on_take(struct transport_stream *ts, int fd, size_t n)
+{
+	struct member *m = container_of(ts, struct member, ts);
+	struct session *s = m->session;
+	if (!s->full_duplex && !s->latched)
+		return 0; /* the latch is for data() to set */
+	return relay_take(m, fd, n);
+}
+
 static void on_reset(struct transport_stream *ts, uint32_t code)
 {
 	struct member *m = container_of(ts, struct member, ts);
@@ -108,8 +117,12 @@ static void on_reset(struct transport_stream *ts, uint32_t code)
 
 const struct transport_stream_ops *fanout_ops(void)
 {
-	static const struct transport_stream_ops ops = {
-		.data = on_data, .reset = on_reset, .pull = relay_pull};
+	static const struct transport_stream_ops ops = {.data = on_data,
+		.reset = on_reset,
+		.pull = relay_pull,
+		.is_bulk = relay_is_bulk,
+		.pull_pipe = relay_pull_pipe,
+		.take = on_take};
 	return &ops;
 }
 

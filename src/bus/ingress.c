@@ -65,6 +65,9 @@ static void begin(struct session *s, struct transport *const *t, const struct ad
 		rc = transport_open(t[i], &s->members[i].ts, &open);
 		if (rc == 0)
 			opened++;
+		else if (s->n_members > 1)
+			log_warning("session %s: member %zu left out: cannot open a stream: %s",
+				session_text(s), i + 1, err_text(rc));
 	}
 	if (opened > 0) {
 		session_start(s);

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/log.h"
 
+#include <errno.h>
 #include <string.h>
 
 static const char *text_of(const struct link *link)
@@ -37,6 +38,8 @@ static void retry_later(struct link *link)
 
 static void attempt_failed(struct link *link, const char *why)
 {
+	if (link->links->stopped)
+		return;
 	if (!link->complained)
 		log_warning("link %s: cannot connect: %s; trying on", text_of(link), why);
 	else
@@ -69,7 +72,8 @@ static void on_ready(struct transport *t)
 
 static void on_open(struct transport *t, struct mux_stream *stream, const struct wire_open *open)
 {
-	(void)open;
+	log_warning("link %s: session refused: the segment opened [%.*s] here, where no service is",
+		text_of(t->owner), open->name_len, open->name);
 	transport_refuse(t, stream, WIRE_NO_SERVICE);
 }
 
@@ -95,7 +99,7 @@ static void on_closed(struct transport *t, const char *why)
 		link->current = NULL;
 	if (was_next)
 		link->next = NULL;
-	if (was_next && link->current == NULL) {
+	if (was_next) {
 		attempt_failed(link, why != NULL ? why : "closed by the peer");
 	} else if (was_current) {
 		log_notice(
@@ -128,7 +132,7 @@ static void on_connected(struct connector *c, const struct connector_result *res
 	int rc = transport_new(&link->next, links->bus, &opt);
 	if (rc != 0) {
 		link->next = NULL;
-		attempt_failed(link, err_text(rc));
+		attempt_failed(link, rc == ERR_SYS ? strerror(errno) : err_text(rc));
 		return;
 	}
 	link->n_transports++;
@@ -170,11 +174,11 @@ void link_kick(struct link *link)
 struct transport *link_transport(struct link *link)
 {
 	struct transport *t = link->current;
-	if (t == NULL || !transport_can_open(t))
+	if (t == NULL)
 		return NULL;
-	if (transport_is_worn(t))
+	if (transport_is_worn(t) && !timer_is_set(&link->retry))
 		dial(link);
-	return t;
+	return transport_can_open(t) ? t : NULL;
 }
 
 /* --- life ---------------------------------------------------------------------------------- */

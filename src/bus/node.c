@@ -24,8 +24,18 @@ struct node {
 
 static void complain(const struct conf_service *conf, int rc)
 {
-	log_error("service [%s] (line %u): cannot bind %s: %s", conf->name, conf->bind.line,
-		conf->bind.text, rc == ERR_SYS ? strerror(errno) : err_text(rc));
+	if (rc == ERR_SYS)
+		log_error("service [%s] (line %u): cannot bind %s: %s", conf->name, conf->bind.line,
+			conf->bind.text, strerror(errno));
+	else
+		log_error("service [%s] (line %u): cannot start: %s", conf->name, conf->line,
+			err_text(rc));
+}
+
+static int no_memory(void)
+{
+	log_error("cannot start: %s", err_text(ERR_NOMEM));
+	return ERR_NOMEM;
 }
 
 static int start_controller(struct node *node)
@@ -34,7 +44,7 @@ static int start_controller(struct node *node)
 	int failed = 0;
 	node->ingress = mem_zalloc(node->bus->mem, conf->n_services * sizeof *node->ingress);
 	if (node->ingress == NULL)
-		return ERR_NOMEM;
+		return no_memory();
 	for (size_t i = 0; i < conf->n_services; i++) {
 		int rc = ingress_start(&node->ingress[i], &node->links, &conf->services[i]);
 		if (rc != 0) {
@@ -76,13 +86,16 @@ static int start_segment(struct node *node)
 	node->egress = mem_zalloc(mem, conf->n_services * sizeof *node->egress);
 	if (index == NULL || node->acceptor == NULL || node->egress == NULL) {
 		mem_free(mem, index);
-		return ERR_NOMEM;
+		return no_memory();
 	}
 	for (size_t i = 0; i < conf->n_services; i++) {
 		struct acceptor *a = find_acceptor(node, &conf->services[i], index, slots - 1);
 		int rc = a->broken;
-		if (rc == 0)
+		if (rc == 0) {
 			rc = acceptor_add(a, &node->egress[i], &conf->services[i]);
+			if (rc != 0)
+				complain(&conf->services[i], rc);
+		}
 		if (rc != 0)
 			failed = rc;
 	}
@@ -106,6 +119,8 @@ static void check_drained(struct bus *bus)
 static void on_finish(struct loop_work *work)
 {
 	struct node *node = container_of(work, struct node, finish);
+	node->bus->idle = NULL;
+	loop_timer_stop(node->bus->loop, &node->patience);
 	node->drained(node->ctx, node->cut);
 }
 
@@ -153,7 +168,7 @@ int node_start(struct node **out, struct bus *bus)
 {
 	struct node *node = mem_zalloc(bus->mem, sizeof *node);
 	if (node == NULL)
-		return ERR_NOMEM;
+		return no_memory();
 	node->bus = bus;
 	node->patience.fire = on_patience_over;
 	loop_work_init(&node->finish, on_finish);
@@ -175,15 +190,16 @@ void node_free(struct node *node)
 		return;
 	struct bus *bus = node->bus;
 	bus->idle = NULL;
+	node->links.stopped = true;
+	close_listeners(node);
 	for (struct list *first; (first = list_first(&bus->sessions)) != NULL;)
 		session_abort(container_of(first, struct session, node), WIRE_DRAINING);
-	list_each (n, &bus->transports) {
-		transport_kill(container_of(n, struct transport, node), "exit");
-	}
-	node->links.stopped = true;
-	/* What was closed is freed at the end of a turn. */
-	while (bus->n_transports > 0 && loop_turn(bus->loop, 0) == 0)
-		;
+	/* What was closed is freed at the end of a turn, in which a connector may have won. */
+	do {
+		list_each (n, &bus->transports) {
+			transport_kill(container_of(n, struct transport, node), "exit");
+		}
+	} while (bus->n_transports > 0 && loop_turn(bus->loop, 0) == 0);
 	for (size_t i = 0; node->ingress != NULL && i < bus->conf->n_services; i++)
 		ingress_stop(&node->ingress[i]);
 	for (size_t i = 0; i < node->n_acceptors; i++)

@@ -26,7 +26,7 @@ struct quota_holder {
 
 void quota_holder_init(struct quota_holder *h, void (*evict)(struct quota_holder *holder));
 
-/* The holder got, or gave up, so many bytes.  May evict the greatest holder at the turn's end. */
+/* The holder got, or gave up, so many bytes.  Evicts nobody: see quota_enforce(). */
 void quota_add(struct bus *bus, struct quota_holder *h, uint64_t bytes);
 void quota_sub(struct bus *bus, struct quota_holder *h, uint64_t bytes);
 
@@ -36,7 +36,7 @@ bool quota_admits(const struct bus *bus);
 /* The initial window to offer now, in bytes, and whether windows may grow. */
 uint32_t quota_window(const struct bus *bus, bool *may_grow);
 
-/* Evicts until the limit is kept. */
+/* Resets who holds most until the limit is kept; not for use while a stream is in use. */
 void quota_enforce(struct bus *bus);
 
 #endif

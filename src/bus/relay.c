@@ -41,8 +41,12 @@ static size_t read_local(struct session *s, uint8_t *to, size_t room)
 		s->local.ready &= ~(unsigned)LOOP_READABLE;
 		return 0;
 	}
-	if ((size_t)n < room && !(s->local.ready & (LOOP_PEER_END | LOOP_ERROR | LOOP_HANGUP)))
+	if ((size_t)n < room && !(s->local.ready & LOOP_MORE))
 		s->local.ready &= ~(unsigned)LOOP_READABLE;
+	if (n < PIPES_USEFUL && (size_t)n < room)
+		s->bulk = 0;
+	else if (n >= PIPES_USEFUL && s->bulk < RELAY_BULK)
+		s->bulk++;
 	s->active = bus_now(s->bus);
 	return (size_t)n;
 }
@@ -141,6 +145,33 @@ size_t relay_pull(struct transport_stream *ts, uint8_t *to, size_t room, enum mu
 	return n;
 }
 
+bool relay_is_bulk(const struct transport_stream *ts)
+{
+	const struct session *s = container_of(ts, struct member, ts)->session;
+	return s->bulk == RELAY_BULK;
+}
+
+size_t relay_pull_pipe(
+	struct transport_stream *ts, struct pipe *pipe, size_t room, enum mux_more *more)
+{
+	struct member *m = container_of(ts, struct member, ts);
+	struct session *s = m->session;
+	if (m->sent < s->ring.tail || s->n_live != 1 || s->end_in || s->error != 0)
+		return 0;
+	ssize_t n = pipes_fill(pipe, s->local.fd, room);
+	/*
+	 * An end, an error, or nothing there (or an urgent byte, at which splice stops
+	 * for good): a plain read finds out which.
+	 */
+	if (n <= 0)
+		return 0;
+	if (n < PIPES_USEFUL)
+		s->bulk--; /* not to 0: one short piece does not make a trickle */
+	s->active = bus_now(s->bus);
+	*more = MUX_MORE;
+	return (size_t)n;
+}
+
 /* --- streams to local socket ------------------------------------------------------------ */
 
 static void write_failed(struct session *s, int error)
@@ -170,7 +201,7 @@ bool relay_deliver(struct member *m, const uint8_t *p, size_t n)
 	struct session *s = m->session;
 	size_t done = 0;
 	s->active = bus_now(s->bus);
-	if (s->state == SESSION_OPEN && m->rx.length == 0) {
+	if (s->state == SESSION_OPEN && !relay_member_holds(m)) {
 		done = write_now(s, p, n);
 		transport_consumed(&m->ts, done);
 	}
@@ -185,10 +216,40 @@ bool relay_deliver(struct member *m, const uint8_t *p, size_t n)
 	return true;
 }
 
+/* So many held bytes were written: the member may send as many more. */
+static void written(struct member *m, size_t n)
+{
+	struct session *s = m->session;
+	quota_sub(s->bus, &s->quota, n);
+	transport_consumed(&m->ts, n);
+	s->active = bus_now(s->bus);
+}
+
+/* Writes what the member's pipe holds; an empty pipe is given back. */
+static void flush_pipe(struct member *m)
+{
+	struct session *s = m->session;
+	while (m->pipe->length > 0 && s->error == 0 && s->local.ready & LOOP_WRITABLE) {
+		ssize_t n = pipes_drain(m->pipe, s->local.fd, m->pipe->length);
+		if (n > 0)
+			written(m, (size_t)n);
+		else if (n < 0 && errno != EINTR)
+			write_failed(s, errno);
+	}
+	if (m->pipe->length > 0)
+		return;
+	pipes_put(&s->bus->pipes, m->pipe);
+	m->pipe = NULL;
+}
+
 /* Writes a member's held bytes. */
 static void flush_member(struct member *m)
 {
 	struct session *s = m->session;
+	if (m->pipe != NULL)
+		flush_pipe(m);
+	if (m->pipe != NULL)
+		return;
 	while (m->rx.length > 0 && s->error == 0 && s->local.ready & LOOP_WRITABLE) {
 		struct iovec iov[IOV_MAX_FLUSH];
 		struct msghdr msg = {.msg_iov = iov};
@@ -201,10 +262,24 @@ static void flush_member(struct member *m)
 			break;
 		}
 		fifo_drop(&m->rx, s->bus->mem, (size_t)w);
-		quota_sub(s->bus, &s->quota, (size_t)w);
-		transport_consumed(&m->ts, (size_t)w);
-		s->active = bus_now(s->bus);
+		written(m, (size_t)w);
 	}
+}
+
+size_t relay_take(struct member *m, int fd, size_t n)
+{
+	struct session *s = m->session;
+	if (s->state != SESSION_OPEN || s->error != 0 || m->rx.length > 0)
+		return 0;
+	if (m->pipe == NULL)
+		m->pipe = pipes_get(&s->bus->pipes);
+	if (m->pipe == NULL)
+		return 0;
+	ssize_t got = pipes_fill(m->pipe, fd, n);
+	if (got > 0)
+		quota_add(s->bus, &s->quota, (size_t)got);
+	flush_pipe(m);
+	return got > 0 ? (size_t)got : 0;
 }
 
 void relay_flush(struct session *s)
@@ -215,10 +290,15 @@ void relay_flush(struct session *s)
 		fanout_check_end(s);
 }
 
+bool relay_member_holds(const struct member *m)
+{
+	return m->pipe != NULL || m->rx.length > 0;
+}
+
 bool relay_holds(const struct session *s)
 {
 	for (size_t i = 0; i < s->n_members; i++) {
-		if (s->members[i].rx.length > 0)
+		if (relay_member_holds(&s->members[i]))
 			return true;
 	}
 	return false;
@@ -227,6 +307,10 @@ bool relay_holds(const struct session *s)
 void relay_discard(struct member *m)
 {
 	struct session *s = m->session;
+	if (m->pipe != NULL)
+		quota_sub(s->bus, &s->quota, m->pipe->length);
+	pipes_put(&s->bus->pipes, m->pipe);
+	m->pipe = NULL;
 	quota_sub(s->bus, &s->quota, m->rx.length);
 	fifo_clear(&m->rx, s->bus->mem);
 }

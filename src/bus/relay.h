@@ -6,11 +6,26 @@
 
 #include "bus/session.h"
 
+enum { RELAY_BULK = 2 }; /* reads that fill their room until a session counts as bulk */
+
 /* Local socket to streams: something may be readable. */
 void relay_read(struct session *s);
 
 /* What a member's stream sends next: transport_stream_ops.pull. */
 size_t relay_pull(struct transport_stream *ts, uint8_t *to, size_t room, enum mux_more *more);
+
+/* Whether the local socket has been giving all it was asked for. */
+bool relay_is_bulk(const struct transport_stream *ts);
+
+/* As relay_pull(), into an empty pipe. */
+size_t relay_pull_pipe(
+	struct transport_stream *ts, struct pipe *pipe, size_t room, enum mux_more *more);
+
+/*
+ * Takes up to n bytes that came for a member from the transport's socket, by way of a
+ * pipe.  Bytes; 0: not now.
+ */
+size_t relay_take(struct member *m, int fd, size_t n);
 
 /* n bytes came from a member: to the local socket, or held.  False: the session is over. */
 bool relay_deliver(struct member *m, const uint8_t *p, size_t n);
@@ -18,7 +33,8 @@ bool relay_deliver(struct member *m, const uint8_t *p, size_t n);
 /* Writes what is held to the local socket, as far as it takes it. */
 void relay_flush(struct session *s);
 
-/* Whether bytes from members wait for the local socket. */
+/* Whether bytes from a member, or from any, wait for the local socket. */
+bool relay_member_holds(const struct member *m);
 bool relay_holds(const struct session *s);
 
 /* Drops what is held from a member. */

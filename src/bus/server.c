@@ -79,6 +79,16 @@ static void refresh_at(struct server *server, uint64_t at)
 			server->conf->text);
 }
 
+/* Whoever waited for the name need not wait for links that others keep up. */
+static void tell_up(struct server *server)
+{
+	for (size_t i = 0; i < server->n_links; i++) {
+		struct link *link = server->link[i].watch.link;
+		if (link_transport(link) != NULL)
+			server->up(server, link);
+	}
+}
+
 static void on_resolved(struct dns_query *query, int err)
 {
 	struct server *server = container_of(query, struct server, query);
@@ -88,6 +98,7 @@ static void on_resolved(struct dns_query *query, int err)
 		const struct addr *addrs = dns_addrs(server->name, &n);
 		if (!is_same(server, addrs, n) && use(server, addrs, n) != 0)
 			log_error("%s: no memory for its links", server->conf->text);
+		tell_up(server);
 		if (server->complained)
 			log_notice("%s: resolved", server->conf->text);
 		server->complained = false;

@@ -77,8 +77,11 @@ struct session *session_new(struct bus *bus, const struct session_options *opt)
 int session_set_local(struct session *s, int fd, bool is_tcp)
 {
 	int rc = loop_add(s->bus->loop, &s->local, fd);
-	if (rc != 0)
+	if (rc != 0) {
+		int saved = errno;
 		(void)close(fd);
+		errno = saved;
+	}
 	s->local_tcp = is_tcp;
 	return rc;
 }
@@ -228,6 +231,7 @@ static void on_local_event(struct loop_fd *lfd)
 	if (s->state == SESSION_OPEN && lfd->ready & LOOP_READABLE)
 		relay_read(s);
 	session_check_end(s);
+	quota_enforce(s->bus); /* a ring may have been filled */
 }
 
 /* --- time --------------------------------------------------------------------------- */

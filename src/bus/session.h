@@ -39,7 +39,8 @@ struct session;
 struct member {
 	struct transport_stream ts;
 	struct session *session;
-	struct fifo rx;    /* came from it and is not written to the local socket yet */
+	struct pipe *pipe; /* came from it and is not written to the local socket yet: first */
+	struct fifo rx;    /* what is in this pipe, if there is one, then what is in here */
 	uint64_t sent;     /* where in the ring it is: bytes given to its stream */
 	uint64_t progress; /* when that last moved, or bytes for it came after none waited */
 	uint8_t state;     /* enum member_state */
@@ -72,6 +73,7 @@ struct session {
 	bool full_duplex;
 	bool latched;
 	bool local_tcp;
+	uint8_t bulk;               /* reads in a row that gave much, up to RELAY_BULK */
 	bool end_in;                /* the local socket's end was read */
 	bool end_out;               /* our end was put on the local socket */
 	bool lost;                  /* a member was lost */
@@ -95,7 +97,7 @@ struct session_options {
  */
 struct session *session_new(struct bus *bus, const struct session_options *opt);
 
-/* Gives it its local socket; on failure the descriptor is closed.  0, ERR_SYS. */
+/* Gives it its local socket; on failure the descriptor is closed.  0, ERR_SYS with errno. */
 int session_set_local(struct session *s, int fd, bool is_tcp);
 
 /* It has all it needs: bytes move from now on.  The members not given a stream are gone. */

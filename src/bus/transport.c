@@ -14,8 +14,10 @@
 #define SAMPLE_INTERVAL (200 * CLOCK_MS) /* between looks at the path */
 #define CLOSE_PATIENCE (2 * CLOCK_SEC)   /* from our FIN to the peer's */
 enum {
-	COMPETING_WRITE = 64 << 10,  /* bytes staged at once while streams compete */
-	COMPETING_UNSENT = 64 << 10, /* bytes the kernel may queue unsent meanwhile */
+	MIXED_WRITE = 64 << 10,   /* bytes staged at once while sparse and bulk streams mix, */
+	MIXED_UNSENT = 128 << 10, /* bytes the kernel may queue unsent, */
+	MIXED_QUANTUM = 16 << 10, /* and bytes a turn */
+	BULK_QUANTUM = 256 << 10, /* bytes a turn where all are bulk */
 };
 
 static void touch(struct transport *t)
@@ -76,6 +78,7 @@ static void bury(struct loop_work *work)
 	mux_free(t->mux);
 	if (t->out != NULL)
 		bus_buffer_put(bus, t->out);
+	pipes_put(&bus->pipes, t->pipe);
 	list_remove(&t->node);
 	bus->n_transports--;
 	loop_free_later(bus->loop, t);
@@ -158,36 +161,72 @@ static void on_end(struct transport *t)
 								      : "closed by the peer");
 }
 
+/*
+ * A long payload goes from socket to socket through a pipe, if its stream's user can
+ * take it so.  Bytes moved; 0: it comes through read_some().
+ */
+static size_t take_long(struct transport *t)
+{
+	uint32_t n;
+	struct mux_stream *s = mux_pending(t->mux, &n);
+	if (s == NULL)
+		return 0;
+	t->long_frames = mux_pending_frame(t->mux) >= PIPES_USEFUL;
+	if (!t->long_frames)
+		return 0;
+	struct transport_stream *ts = mux_user(s);
+	size_t got = ts->ops->take(ts, t->lfd.fd, n);
+	t->long_frames = got > 0;
+	if (got > 0 && mux_took(t->mux, (uint32_t)got, bus_now(t->bus)) && ts->stream != NULL)
+		ts->ops->data(ts, NULL, 0, true);
+	return got;
+}
+
+/*
+ * One read, and all frames in it.  Bytes read, or 0 when there is nothing more or the
+ * transport is dead.
+ */
+static size_t read_some(struct transport *t)
+{
+	/* After a long frame another is likely: its payload is not to be read along. */
+	size_t room = t->long_frames ? WIRE_HEADER : BUS_READ;
+	ssize_t n;
+	do
+		n = recv(t->lfd.fd, t->bus->read_buf, room, 0);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno == EAGAIN) {
+		t->lfd.ready &= ~(unsigned)LOOP_READABLE;
+		return 0;
+	}
+	if (n < 0) {
+		end(t, strerror(errno));
+		return 0;
+	}
+	if (n == 0) {
+		on_end(t);
+		return 0;
+	}
+	/* A short read has emptied the socket, unless an end is behind the bytes. */
+	if ((size_t)n < room && !(t->lfd.ready & LOOP_MORE))
+		t->lfd.ready &= ~(unsigned)LOOP_READABLE;
+	return feed(t, t->bus->read_buf, (size_t)n) ? (size_t)n : 0;
+}
+
 /* Reads what there is, up to the turn's budget. */
 static void read_all(struct transport *t)
 {
 	size_t budget = BUS_TURN;
 	while (t->lfd.ready & LOOP_READABLE) {
-		ssize_t n = recv(t->lfd.fd, t->bus->read_buf, BUS_READ, 0);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EAGAIN) {
-			t->lfd.ready &= ~(unsigned)LOOP_READABLE;
+		size_t n = take_long(t);
+		if (n == 0)
+			n = read_some(t);
+		if (n == 0 || t->dead)
 			return;
-		}
-		if (n < 0) {
-			end(t, strerror(errno));
-			return;
-		}
-		if (n == 0) {
-			on_end(t);
-			return;
-		}
-		/* A short read has emptied the socket, unless an end is behind the bytes. */
-		if (n < BUS_READ && !(t->lfd.ready & (LOOP_PEER_END | LOOP_ERROR | LOOP_HANGUP)))
-			t->lfd.ready &= ~(unsigned)LOOP_READABLE;
-		if (!feed(t, t->bus->read_buf, (size_t)n))
-			return;
-		if ((size_t)n >= budget) {
+		if (n >= budget) {
 			loop_again(t->bus->loop, &t->lfd);
 			return;
 		}
-		budget -= (size_t)n;
+		budget -= n;
 	}
 }
 
@@ -204,66 +243,105 @@ static void on_event(struct loop_fd *lfd)
 
 /* --- out ------------------------------------------------------------------------ */
 
-/* Looks at the path now and then: frames and queues are cut to its rate. */
+/* Looks at the path now and then: frames and queues are cut to its rate and its users. */
 static void sample(struct transport *t)
 {
 	uint64_t now = bus_now(t->bus);
-	if (!t->is_tcp || now - t->sampled < SAMPLE_INTERVAL)
+	if (now - t->sampled < SAMPLE_INTERVAL)
 		return;
 	struct sock_path path;
-	if (sock_path(t->lfd.fd, &path) == 0 && !path.app_limited)
-		mux_set_rate(t->mux, path.delivery_rate);
-	if (t->competing != t->lowat &&
-		sock_notsent_lowat(t->lfd.fd, t->competing ? COMPETING_UNSENT : 0) == 0)
-		t->lowat = t->competing;
-	t->competing = false;
+	bool mixed = t->sparse_beside_bulk;
+	/* Where we had too little to send, the path may be faster than it looks. */
+	if (t->is_tcp && sock_path(t->lfd.fd, &path) == 0 &&
+		(!path.app_limited || path.delivery_rate > t->rate)) {
+		t->rate = path.delivery_rate;
+		mux_set_rate(t->mux, t->rate);
+	}
+	if (t->is_tcp && mixed != t->lowat &&
+		sock_notsent_lowat(t->lfd.fd, mixed ? MIXED_UNSENT : 0) == 0)
+		t->lowat = mixed;
+	mux_set_quantum(t->mux, mixed ? MIXED_QUANTUM : BULK_QUANTUM);
+	t->sparse_beside_bulk = false;
 	t->sampled = now;
 }
 
-/* Stages control frames, then payload in turns; false when there is nothing to send. */
-static bool fill(struct transport *t)
+/*
+ * The stream's next frame goes through a pipe, if it is worth it: the pipe is filled before
+ * the header is made, so that the length is one that can be paid.  The header's length,
+ * or 0: it is to be copied.
+ */
+static size_t stage_pipe(struct transport *t, struct mux_stream *s, uint32_t grant, uint8_t *header)
+{
+	struct transport_stream *ts = mux_user(s);
+	if (grant < PIPES_USEFUL || !ts->ops->is_bulk(ts))
+		return 0;
+	if (t->pipe == NULL)
+		t->pipe = pipes_get(&t->bus->pipes);
+	if (t->pipe == NULL)
+		return 0;
+	enum mux_more more;
+	size_t got = ts->ops->pull_pipe(ts, t->pipe, grant, &more);
+	return got == 0 ? 0 : mux_commit(s, (uint32_t)got, more, bus_now(t->bus), header);
+}
+
+/* The stream's next frame by way of the staged output.  Its length with the header. */
+static size_t stage_copy(struct transport *t, struct mux_stream *s, size_t grant, uint8_t *to)
+{
+	struct transport_stream *ts = mux_user(s);
+	enum mux_more more;
+	size_t got = ts->ops->pull(ts, to + WIRE_HEADER, grant, &more);
+	return got + mux_commit(s, (uint32_t)got, more, bus_now(t->bus), to);
+}
+
+/* Stages control frames, then payload in turns, the last of it perhaps in the pipe. */
+static void fill(struct transport *t)
 {
 	struct mux *m = t->mux;
-	uint64_t now = bus_now(t->bus);
-	size_t n = mux_control(m, t->out, BUS_WRITE, now);
+	size_t n = mux_control(m, t->out, BUS_WRITE, bus_now(t->bus));
 	struct mux_stream *s;
 	uint32_t grant;
 	while ((s = mux_next(m, &grant)) != NULL) {
-		size_t stop = BUS_WRITE;
-		if (mux_waiting(m) > 1) {
-			t->competing = true;
-			stop = COMPETING_WRITE;
-		}
+		const struct transport_stream *ts = mux_user(s);
+		if (mux_waiting(m) > 1 && !ts->ops->is_bulk(ts))
+			t->sparse_beside_bulk = true;
+		size_t stop = t->lowat && mux_waiting(m) > 1 ? MIXED_WRITE : BUS_WRITE;
 		if (n + 2 * WIRE_HEADER > stop)
 			break;
+		size_t header = stage_pipe(t, s, grant, t->out + n);
+		n += header;
+		if (header > 0)
+			break;
 		size_t room = stop - n - WIRE_HEADER;
-		struct transport_stream *ts = mux_user(s);
-		enum mux_more more;
-		size_t got = ts->ops->pull(
-			ts, t->out + n + WIRE_HEADER, grant < room ? grant : room, &more);
-		size_t header = mux_commit(s, (uint32_t)got, more, now, t->out + n);
-		n += header + got;
+		n += stage_copy(t, s, grant < room ? grant : room, t->out + n);
 	}
 	t->out_begin = 0;
 	t->out_end = n;
-	return n > 0;
+}
+
+static size_t staged(const struct transport *t)
+{
+	return t->out_end - t->out_begin + (t->pipe != NULL ? t->pipe->length : 0);
 }
 
 /* Writes what is staged.  0; ERR_AGAIN when the socket is full; ERR_SYS. */
 static int drain(struct transport *t)
 {
-	while (t->out_begin < t->out_end) {
-		ssize_t n = send(
-			t->lfd.fd, t->out + t->out_begin, t->out_end - t->out_begin, MSG_NOSIGNAL);
-		if (n < 0 && errno == EINTR)
-			continue;
+	while (staged(t) > 0) {
+		ssize_t n;
+		int more = t->pipe != NULL && t->pipe->length > 0 ? MSG_MORE : 0;
+		if (t->out_begin < t->out_end) {
+			n = send(t->lfd.fd, t->out + t->out_begin, t->out_end - t->out_begin,
+				MSG_NOSIGNAL | more);
+			t->out_begin += n > 0 ? (size_t)n : 0;
+		} else {
+			n = pipes_drain(t->pipe, t->lfd.fd, t->pipe->length);
+		}
 		if (n < 0 && errno == EAGAIN) {
 			t->lfd.ready &= ~(unsigned)LOOP_WRITABLE;
 			return ERR_AGAIN;
 		}
-		if (n < 0)
+		if (n < 0 && errno != EINTR)
 			return ERR_SYS;
-		t->out_begin += (size_t)n;
 	}
 	return 0;
 }
@@ -284,13 +362,13 @@ static int write_all(struct transport *t)
 	while (t->lfd.ready & LOOP_WRITABLE) {
 		if (t->out == NULL) {
 			if (!mux_has_output(t->mux))
-				return 0;
+				break;
 			t->out = bus_buffer_get(t->bus);
 			if (t->out == NULL)
 				return ERR_NOMEM;
-			(void)fill(t);
+			fill(t);
 		}
-		size_t n = t->out_end - t->out_begin;
+		size_t n = staged(t);
 		int rc = drain(t);
 		if (rc != 0)
 			return rc;
@@ -298,9 +376,13 @@ static int write_all(struct transport *t)
 		t->out = NULL;
 		if (n >= budget) {
 			touch(t);
-			return 0;
+			break;
 		}
 		budget -= n;
+	}
+	if (t->out == NULL) {
+		pipes_put(&t->bus->pipes, t->pipe);
+		t->pipe = NULL;
 	}
 	return 0;
 }
@@ -401,8 +483,10 @@ err2:
 	mux_free(t->mux);
 err1:
 	mem_free(bus->mem, t);
-err0:
+err0:;
+	int saved = errno;
 	(void)close(opt->fd);
+	errno = saved;
 	return rc;
 }
 

@@ -28,6 +28,16 @@ struct transport_stream_ops {
 	 * *more what follows.  Must not close a stream or a transport.
 	 */
 	size_t (*pull)(struct transport_stream *ts, uint8_t *to, size_t room, enum mux_more *more);
+	/* Whether its source has been giving so much at once that a pipe pays. */
+	bool (*is_bulk)(const struct transport_stream *ts);
+	/* As pull, but into an empty pipe.  0: nothing came; pull() finds out why. */
+	size_t (*pull_pipe)(
+		struct transport_stream *ts, struct pipe *pipe, size_t room, enum mux_more *more);
+	/*
+	 * Takes up to n bytes of its payload from the transport's socket itself, and
+	 * answers for them as for data().  0: it cannot now; they come by data().
+	 */
+	size_t (*take)(struct transport_stream *ts, int fd, size_t n);
 };
 
 /* Embedded by the user of a stream. */
@@ -66,11 +76,17 @@ struct transport {
 	struct timer timer;
 	uint8_t *out; /* staged output, while there is any */
 	size_t out_begin, out_end;
+	struct pipe *pipe; /* payload that follows what is staged, while there is any */
 	uint64_t sampled;  /* when the path was last looked at */
+	uint64_t rate;     /* of delivery, bytes a second; 0: not known */
 	uint64_t close_by; /* 0, or when an orderly end must be over */
 	const char *why;   /* of the end */
 	struct addr peer;
-	bool is_tcp, competing, lowat, shut, dead;
+	bool is_tcp;
+	bool sparse_beside_bulk; /* since the last sample: who is quick waited for who is big */
+	bool lowat;              /* little is queued in the kernel for that reason */
+	bool long_frames;        /* the last frame was long: read its header alone */
+	bool shut, dead;
 };
 
 struct transport_options {
@@ -80,7 +96,7 @@ struct transport_options {
 	enum mux_side side;
 };
 
-/* 0; ERR_NOMEM or ERR_SYS: the descriptor is closed. */
+/* 0; ERR_NOMEM or ERR_SYS (with errno): the descriptor is closed. */
 int transport_new(struct transport **out, struct bus *bus, const struct transport_options *opt);
 
 /*

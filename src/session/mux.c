@@ -105,6 +105,11 @@ struct mux_stream *mux_pending(const struct mux *m, uint32_t *n)
 	return *n > 0 && m->data != NULL && mux_impl_is_heard(m->data) ? m->data : NULL;
 }
 
+uint32_t mux_pending_frame(const struct mux *m)
+{
+	return m->decoder.header.length;
+}
+
 bool mux_took(struct mux *m, uint32_t n, uint64_t now)
 {
 	struct mux_stream *s = m->data;
@@ -418,6 +423,11 @@ size_t mux_commit(struct mux_stream *s, uint32_t n, enum mux_more more, uint64_t
 	mux_impl_schedule(s, now);
 	mux_impl_retire(s, now);
 	return length;
+}
+
+void mux_set_quantum(struct mux *m, uint32_t quantum)
+{
+	sched_set_quantum(&m->sched, quantum);
 }
 
 void mux_set_rate(struct mux *m, uint64_t bytes_per_sec)

@@ -89,6 +89,9 @@ int mux_receive(struct mux *m, const uint8_t **p, size_t *n, uint64_t now, struc
  */
 struct mux_stream *mux_pending(const struct mux *m, uint32_t *n);
 
+/* Bytes of payload in the DATA frame that mux_pending() tells of, from its first to its last. */
+uint32_t mux_pending_frame(const struct mux *m);
+
 /*
  * The driver took n <= pending bytes of payload from the socket itself; mux_consumed()
  * follows when they have left for good.  Whether the stream's FIN came with the last of
@@ -183,6 +186,9 @@ uint32_t mux_waiting(const struct mux *m);
  */
 void mux_set_rate(struct mux *m, uint64_t bytes_per_sec);
 #define MUX_FRAME_TIME UINT64_C(2000)
+
+/* Bytes a turn where streams compete; 1 .. 1 MiB. */
+void mux_set_quantum(struct mux *m, uint32_t quantum);
 
 /* --- limits ------------------------------------------------------------------- */
 

@@ -17,6 +17,12 @@ void sched_init(struct sched *s, uint32_t quantum)
 	s->quantum = quantum;
 }
 
+void sched_set_quantum(struct sched *s, uint32_t quantum)
+{
+	assert(quantum > 0 && quantum <= 1 << 20);
+	s->quantum = quantum;
+}
+
 void sched_item_init(struct sched_item *it)
 {
 	list_init(&it->node);

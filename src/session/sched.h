@@ -36,6 +36,9 @@ struct sched_item {
 /* quantum: bytes, 1 .. 1 MiB. */
 void sched_init(struct sched *s, uint32_t quantum);
 
+/* From now on; debts and credits of the items stay. */
+void sched_set_quantum(struct sched *s, uint32_t quantum);
+
 void sched_item_init(struct sched_item *it);
 
 /* The item has something to send.  Does nothing if it is queued already. */
