@@ -17,6 +17,6 @@ tests_unit_test_manual_example_CPPFLAGS = $(DOCS_CPPFLAGS)
 tests_unit_test_manual_example_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_manual_example_LDADD = libunit.a $(L_SESSION) $(CHECK_LIBS)
 
-# README's map of the source, and the sections of manuals that comments name.
-dist_check_SCRIPTS += tests/docs/check-map
-TESTS += tests/docs/check-map
+# README's map and messages, and the sections of manuals that comments name.
+dist_check_SCRIPTS += tests/docs/check-readme
+TESTS += tests/docs/check-readme
