@@ -103,7 +103,7 @@ void loop_fd_init(struct loop_fd *lfd, void (*event)(struct loop_fd *lfd))
 static uint32_t interest(bool edge, unsigned events)
 {
 	if (edge)
-		return EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+		return EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 	return (events & LOOP_READABLE ? EPOLLIN : 0u) | (events & LOOP_WRITABLE ? EPOLLOUT : 0u);
 }
 
@@ -242,6 +242,8 @@ static unsigned readiness(uint32_t events)
 		ready |= LOOP_ERROR;
 	if (events & EPOLLHUP)
 		ready |= LOOP_HANGUP;
+	if (events & EPOLLPRI)
+		ready |= LOOP_URGENT;
 	return ready;
 }
 

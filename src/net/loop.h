@@ -30,6 +30,9 @@ enum loop_ready {
 	LOOP_PEER_END = 1 << 2, /* the peer shut down its writing side, or more */
 	LOOP_ERROR = 1 << 3,    /* EPOLLERR was seen: look at SO_ERROR */
 	LOOP_HANGUP = 1 << 4,   /* EPOLLHUP was seen */
+	LOOP_URGENT = 1 << 5,   /* urgent data came: a read stops short at its mark */
+	/* With any of these a short read does not prove that nothing more can be read. */
+	LOOP_MORE = LOOP_PEER_END | LOOP_ERROR | LOOP_HANGUP | LOOP_URGENT,
 };
 
 enum { LOOP_FREE_MIN = 16 }; /* bytes in the smallest block for loop_free_later() */
