@@ -38,44 +38,50 @@ static void report(void *ctx, const char *message)
 	fprintf(stderr, "%s\n", message);
 }
 
+/* Reads to the end of the file.  NULL after saying why. */
+static char *read_all(int fd, const char *name, size_t *n)
+{
+	size_t room = 4096;
+	char *text = malloc(room);
+	*n = 0;
+	for (ssize_t got; text != NULL; *n += (size_t)got) {
+		if (*n > CONF_FILE_MAX) {
+			fprintf(stderr, "%s: is too long (at most %d bytes)\n", name,
+				CONF_FILE_MAX);
+			goto err0;
+		}
+		if (*n == room) {
+			char *more = realloc(text, room *= 2);
+			if (more == NULL)
+				break;
+			text = more;
+		}
+		got = read(fd, text + *n, room - *n);
+		if (got < 0) {
+			fprintf(stderr, "%s: cannot read: %s\n", name, strerror(errno));
+			goto err0;
+		}
+		if (got == 0)
+			return text;
+	}
+	fprintf(stderr, "%s: cannot read: out of memory\n", name);
+err0:
+	free(text);
+	return NULL;
+}
+
 /* The whole file in memory; n may be 0.  NULL after saying why. */
 static char *read_file(const char *name, size_t *n)
 {
 	char *text = NULL;
 	struct stat st;
 	int fd = open(name, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) != 0) {
+	if (fd < 0 || fstat(fd, &st) != 0)
 		fprintf(stderr, "%s: cannot open: %s\n", name, strerror(errno));
-		goto out;
-	}
-	if (S_ISDIR(st.st_mode)) {
+	else if (S_ISDIR(st.st_mode))
 		fprintf(stderr, "%s: is a directory, expected a file\n", name);
-		goto out;
-	}
-	size_t room = 4096;
-	text = malloc(room);
-	*n = 0;
-	for (ssize_t got = 1; text != NULL && got > 0; *n += (size_t)got) {
-		if (*n == room) {
-			char *more = *n > CONF_FILE_MAX ? NULL : realloc(text, room *= 2);
-			if (more == NULL) {
-				fprintf(stderr, "%s: is too long (at most %d bytes)\n", name,
-					CONF_FILE_MAX);
-				free(text);
-				text = NULL;
-				goto out;
-			}
-			text = more;
-		}
-		got = read(fd, text + *n, room - *n);
-		if (got < 0) {
-			fprintf(stderr, "%s: cannot read: %s\n", name, strerror(errno));
-			free(text);
-			text = NULL;
-			goto out;
-		}
-	}
-out:
+	else
+		text = read_all(fd, name, n);
 	if (fd >= 0)
 		(void)close(fd);
 	return text;
