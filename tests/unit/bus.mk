@@ -1,1 +1,10 @@
-# unit tests of src/bus
+# unit tests of src/bus and src/daemon: rig.c is whole nodes in one process
+BUS_TEST_LIBS = libunit.a $(L_BUS) $(CARES_LIBS) $(SODIUM_LIBS) $(INIH_LIBS) $(CHECK_LIBS)
+BUS_RIG = tests/unit/rig.c tests/unit/rig.h
+
+check_PROGRAMS += tests/unit/test_session
+TESTS += tests/unit/test_session
+tests_unit_test_session_SOURCES = tests/unit/test_session.c $(BUS_RIG)
+tests_unit_test_session_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_session_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_session_LDADD = $(BUS_TEST_LIBS)
