@@ -10,6 +10,10 @@ FUZZ_CORPUS = $(srcdir)/tests/fuzz/corpus
 
 FUZZ_TARGETS += tests/fuzz/fuzz_conf
 tests_fuzz_fuzz_conf_LDADD = libfuzz.a $(L_CONF) $(INIH_LIBS) $(FUZZ_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_decoder
+tests_fuzz_fuzz_decoder_LDADD = libfuzz.a $(L_WIRE) $(FUZZ_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_mux
+tests_fuzz_fuzz_mux_LDADD = libfuzz.a $(L_SESSION) $(FUZZ_LIBS)
 
 EXTRA_DIST += tests/fuzz/corpus
 

@@ -194,8 +194,10 @@ void end_feed(struct end *e, const uint8_t *p, size_t n)
 	e->bytes_in += n;
 	while (e->rc == 0) {
 		size_t step = n > 0 ? take(e, p, n) : 0;
-		p += step;
-		n -= step;
+		if (step > 0) {
+			p += step;
+			n -= step;
+		}
 		if (step > 0 && n > 0)
 			continue;
 		e->rc = mux_receive(e->mux, &p, &n, *e->now, &ev);

@@ -390,6 +390,24 @@ START_TEST(took_the_end)
 }
 END_TEST
 
+/* Credit for a stream that is given up is not worth a frame. */
+START_TEST(close_drops_the_credit_that_waits)
+{
+	struct pair p;
+	struct end_stream *far, *st = one(&p, NULL, &far);
+	end_give(st, 4096, false);
+	end_flush(&p.a, SIZE_MAX);
+	end_feed(&p.b, p.a.out, p.a.out_len);
+	p.a.out_len = 0;
+	end_close(far, WIRE_ABORTED);
+	pair_run(&p);
+	ck_assert_uint_eq(p.b.frames[WIRE_CREDIT], 0);
+	ck_assert_uint_eq(p.b.frames[WIRE_RESET], 1);
+	ck_assert(st->got_reset);
+	finish(&p);
+}
+END_TEST
+
 START_TEST(bytes_held_are_counted)
 {
 	struct pair p;
@@ -452,6 +470,7 @@ int main(void)
 	tcase_add_test(t, close_before_open_left);
 	tcase_add_test(t, close_in_the_middle_of_a_frame);
 	tcase_add_test(t, took_the_end);
+	tcase_add_test(t, close_drops_the_credit_that_waits);
 	tcase_add_test(t, bytes_held_are_counted);
 	tcase_add_test(t, free_takes_all_along);
 	suite_add_tcase(s, t);

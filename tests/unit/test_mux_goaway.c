@@ -220,6 +220,39 @@ START_TEST(left_out_then_reset)
 }
 END_TEST
 
+/* Told, and its driver is slow to notice: it sends nothing more, and resets it once. */
+START_TEST(left_out_and_used_on)
+{
+	for (int drained = 0; drained < 2; drained++) {
+		struct mux_options o = pair_options(MUX_DIALLED);
+		struct end e;
+		uint64_t now;
+		solo_init(&e, &now, &o);
+		solo_hello(&e, 10, 4096);
+		struct end_stream *st = opened(&e);
+		end_give(st, 10000, false);
+		solo_drain(&e);
+		unsigned sent = e.frames[WIRE_DATA];
+		solo_goaway(&e, 0, WIRE_OK);
+		ck_assert(st->got_reset);
+		if (drained)
+			solo_drain(&e);
+		solo_credit(&e, 1, 8192);
+		mux_ready(st->s, now);
+		solo_drain(&e);
+		end_close(st, WIRE_ABORTED);
+		solo_drain(&e);
+		ck_assert_uint_eq(e.frames[WIRE_DATA], sent);
+		ck_assert_uint_eq(e.frames[WIRE_RESET], 1);
+		ck_assert_uint_eq(mux_count(e.mux), 1);
+		solo_reset(&e, 1, WIRE_DRAINING);
+		ck_assert_uint_eq(mux_count(e.mux), 0);
+		solo_failed(&e, 0, 0);
+		solo_fini(&e);
+	}
+}
+END_TEST
+
 START_TEST(goaway_out_of_bounds)
 {
 	struct end e;
@@ -352,6 +385,7 @@ int main(void)
 	tcase_add_test(t, streams_left_out_by_the_last_id);
 	tcase_add_test(t, left_out_and_closed_before_it_is_told);
 	tcase_add_test(t, left_out_then_reset);
+	tcase_add_test(t, left_out_and_used_on);
 	tcase_add_test(t, goaway_out_of_bounds);
 	tcase_add_test(t, case_27_goaway_with_a_full_buffer);
 	tcase_add_test(t, old_pong_proves_nothing);
