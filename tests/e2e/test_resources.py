@@ -8,7 +8,7 @@ import pytest
 
 from daemon import sanitized
 from net import FIN, RST, Stream, echo, pattern, sink
-from wait import DEADLINE, Task, eventually
+from wait import DEADLINE, Task, eventually, remains
 
 MIB = 1 << 20
 # Memory is compared with the same process before; sanitizers keep freed memory for a while.
@@ -98,6 +98,7 @@ def test_case_63_emfile_in_accept_of_transports(bus):
     node.start()
     node.daemon.leave_files(0)
     bus.controller.start()
+    remains(node.daemon.running, 0.5)  # the transport waits to be accepted by now
     node.daemon.wait_idle()
     node.daemon.free_files()
     bus.wait_links()
