@@ -1,1 +1,31 @@
-# bench
+# The benchmark: a load tool, a link with delay, and the script that measures with them.
+check_PROGRAMS += tests/bench/loadgen tests/bench/tunlink
+tests_bench_loadgen_SOURCES = \
+	tests/bench/bulk.c tests/bench/bulk.h \
+	tests/bench/endpoint.c tests/bench/endpoint.h \
+	tests/bench/ev.c tests/bench/ev.h \
+	tests/bench/exchange.c tests/bench/exchange.h \
+	tests/bench/hist.c tests/bench/hist.h \
+	tests/bench/idle.c tests/bench/idle.h \
+	tests/bench/loadgen.c \
+	tests/bench/options.c tests/bench/options.h \
+	tests/bench/pattern.c tests/bench/pattern.h \
+	tests/bench/rates.c tests/bench/rates.h \
+	tests/bench/server.c tests/bench/server.h \
+	tests/bench/tool.c tests/bench/tool.h
+tests_bench_tunlink_SOURCES = tests/bench/tunlink.c
+
+dist_check_SCRIPTS += tests/bench/bench tests/bench/smoke
+EXTRA_DIST += \
+	tests/bench/measure.py \
+	tests/bench/picture.py \
+	tests/bench/place.py \
+	tests/bench/report.py \
+	tests/bench/rows.py \
+	tests/bench/systems.py
+TESTS += tests/bench/smoke
+
+# As root: make bench, or with flags: make bench BENCHFLAGS='--long --out /tmp/results'
+bench: controller segment tests/bench/loadgen tests/bench/tunlink
+	$(srcdir)/tests/bench/bench --out tests/bench/out $(BENCHFLAGS)
+.PHONY: bench

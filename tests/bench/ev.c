@@ -1,0 +1,99 @@
+#include "ev.h"
+
+#include "tool.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+unsigned char ev_scratch[EV_SCRATCH];
+
+static int epfd = -1;
+static struct ev *dead;
+static volatile sig_atomic_t stop_signal;
+
+static void on_signal(int sig)
+{
+	stop_signal = sig;
+}
+
+void ev_init(void)
+{
+	struct rlimit rl;
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0) {
+		rl.rlim_cur = rl.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &rl);
+	}
+	struct sigaction sa = {.sa_handler = on_signal};
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	epfd = epoll_create1(EPOLL_CLOEXEC);
+	if (epfd < 0)
+		tool_die("epoll_create1: %s", strerror(errno));
+}
+
+bool ev_stopped(void)
+{
+	return stop_signal != 0;
+}
+
+bool ev_open(struct ev *e, int fd, uint32_t want, void (*handle)(struct ev *, uint32_t))
+{
+	struct epoll_event ee = {.events = want, .data.ptr = e};
+	e->fd = fd;
+	e->want = want;
+	e->handle = handle;
+	if (epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ee) == 0)
+		return true;
+	if (errno != EPERM)
+		tool_die("epoll_ctl: %s", strerror(errno));
+	e->fd = -1;
+	return false;
+}
+
+void ev_want(struct ev *e, uint32_t want)
+{
+	if (e->want == want)
+		return;
+	struct epoll_event ee = {.events = want, .data.ptr = e};
+	if (epoll_ctl(epfd, EPOLL_CTL_MOD, e->fd, &ee) < 0)
+		tool_die("epoll_ctl: %s", strerror(errno));
+	e->want = want;
+}
+
+void ev_close(struct ev *e)
+{
+	if (e->fd >= 0)
+		close(e->fd);
+	e->fd = -1;
+}
+
+void ev_bury(struct ev *e)
+{
+	ev_close(e);
+	e->next_dead = dead;
+	dead = e;
+}
+
+void ev_turn(int timeout_ms)
+{
+	struct epoll_event ee[EV_BATCH];
+	int n = epoll_wait(epfd, ee, EV_BATCH, timeout_ms);
+	if (n < 0 && errno != EINTR)
+		tool_die("epoll_wait: %s", strerror(errno));
+	for (int i = 0; i < n; i++) {
+		struct ev *e = ee[i].data.ptr;
+		if (e->fd >= 0)
+			e->handle(e, ee[i].events);
+	}
+	while (dead != NULL) {
+		struct ev *e = dead;
+		dead = e->next_dead;
+		free(e);
+	}
+}

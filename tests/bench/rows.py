@@ -1,0 +1,248 @@
+"""The rows of the table: what is measured, how, and what is asked of it."""
+
+import subprocess
+import time
+from dataclasses import dataclass, field
+from typing import Callable
+
+from place import Failure, sessions_max
+from systems import Cloudbus, services
+
+GIB = 1 << 30
+DELAY_MS = 50
+FANOUT = 8
+MANY_SERVICES = 1000
+OTHERS = 100  # sessions that are open beside the idle ones
+PER_ADDRESS = 10000  # connections to one address in a run: beyond, the search for ports counts
+
+ALL = ("haproxy", "haproxy-splice", "nginx", "socat", "ssh", "stunnel")
+LIGHT = ("haproxy", "haproxy-splice", "nginx")  # can hold thousands of sessions
+WARM = ("haproxy", "nginx", "ssh", "stunnel")  # over a long link
+
+
+@dataclass
+class Row:
+    """value() takes a measurement: a number and a dict of figures beside it.  The goals are
+    ratios to the reference, or plain numbers where there is none: "peers" is the best of them,
+    another word that system."""
+
+    name: str
+    title: str
+    unit: str
+    value: Callable
+    must: float
+    goal: float
+    reference: str = "peers"
+    more_is_better: bool = False
+    peers: tuple = ALL
+    direct: bool = False  # measured without any proxy, too
+    long_only: bool = False
+    rarely: bool = False  # in one round only of the short form
+    beside: tuple = field(default=())  # keys of the figures printed beneath
+
+
+def _bulk(streams, down, together=True, per_gib=True):
+    def value(bench, system):
+        chain = bench.standing(system)
+        words = ["-s", streams, "-t", bench.seconds] + (["--down"] if down else [])
+        got = bench.load(chain, "bulk", "source" if down else "sink", *words, together=together)
+        cost = got["proxy_cpu"] / (got.number("arrived") / GIB)
+        rate = got.number("mib_s")
+        return (cost, {"MiB/s": rate}) if per_gib else (rate, {"CPU s/GiB": cost})
+
+    return value
+
+
+def _exchange(conns, size, latency=False):
+    def value(bench, system):
+        chain = bench.standing(system)
+        got = bench.load(chain, "pingpong", "echo", "-c", conns, "-b", size, "-t",
+                         bench.seconds, "--warmup", "0.1")
+        cost = got["proxy_cpu"] / got.number("total") * 1e5
+        beside = {"per s": got.number("per_s"), "p50 us": got.number("p50_us"),
+                  "p99 us": got.number("p99_us"), "CPU s/100k": cost}
+        return (beside["p50 us"] if latency else cost), beside
+
+    return value
+
+
+def _connections(bench, system):
+    """In a namespace of its own, for none of its ports to be taken."""
+    number = PER_ADDRESS if bench.long_form else PER_ADDRESS // 2
+    with bench.place() as place:
+        chain = bench.launch(system, place, services(place, ("echo",)))
+        got = bench.load(chain, "connrate", "echo", "-c", 16, "-t", 3 * bench.seconds, "-n",
+                         number)
+        return (got["proxy_cpu"] / got.number("total") * 1e5,
+                {"per s": got.number("per_s"), "p50 us": got.number("p50_us"),
+                 "p99 us": got.number("p99_us")})
+
+
+def _possible(wanted, system):
+    """Sessions of those wanted that the limit on open files lets a system hold."""
+    return min(wanted, sessions_max(system.descriptors))
+
+
+def _idle(wanted):
+    def value(bench, system):
+        number = _possible(wanted, system)
+        with bench.place() as place:
+            copies = -(-number // PER_ADDRESS)
+            chain = bench.launch(system, place, services(place, ("echo",), copies))
+            empty = bench.memory(chain)
+            with bench.idle(chain, number):
+                full = bench.memory(chain)
+            return (full - empty) / number, {"empty MiB": empty / 1024, "sessions": number}
+
+    return value
+
+
+def _scale(wanted):
+    """An exchange beside many idle sessions, beside 10 of them: the ratio of what they cost."""
+
+    def cost(bench, chain):
+        words = ["-c", 64, "-t", 2 * bench.seconds, "--warmup", "0.1"]
+        got = bench.load(chain, "pingpong", "echo", *words)
+        return got["proxy_cpu"] / got.number("total") * 1e5
+
+    def value(bench, system):
+        number = _possible(wanted - OTHERS, system) - OTHERS
+        with bench.place() as place:
+            copies = -(-number // PER_ADDRESS)
+            chain = bench.launch(system, place, services(place, ("echo",), copies))
+            with bench.idle(chain, 10):
+                before = cost(bench, chain)
+                with bench.idle(chain, number):
+                    many = cost(bench, chain)
+                after = cost(bench, chain)
+            few = (before + after) / 2  # for the noise that comes and goes slowly
+            return many / few, {"few": few, "many": many, "sessions": number}
+
+    return value
+
+
+def _mixed(bench, system):
+    chain = bench.standing(system)
+    got = bench.load(chain, "mixed", "echo", "-c", 8, "-b", 65536, "-t", 2 * bench.seconds,
+                     "--warmup", "0.1")
+    return got.number("p99_us"), {"MiB/s": got.number("bulk_mib_s"),
+                                  "p50 us": got.number("p50_us")}
+
+
+def _first_byte(bench, system):
+    """In round trips of the link, as its delay is set."""
+    chain = bench.standing(system, DELAY_MS)
+    times = 20 if bench.long_form else 5
+    got = bench.load(chain, "first", "echo", "-n", times, together=False)
+    ms = got.number("p50_us") / 1000
+    return ms / DELAY_MS, {"ms": ms}
+
+
+def _long_link(streams):
+    def value(bench, system):
+        chain = bench.standing(system, DELAY_MS)
+        got = bench.load(chain, "bulk", "sink", "-s", streams, "-t", max(2, 2 * bench.seconds),
+                         "--drain", 20, together=False)
+        return got.number("mib_s"), {"CPU s": got["proxy_cpu"]}
+
+    return value
+
+
+def _fanout(bench, system):
+    """The cost of a GiB delivered to many, in those of a GiB delivered to one."""
+    words = ["-s", 1, "-t", bench.seconds, "--drain", 20]
+    with bench.place() as place:
+        one = bench.launch(system, place, services(place, ("quiet",)))
+        got = bench.load(one, "bulk", "quiet", *words)
+        single = got["proxy_cpu"] / (got.number("arrived") / GIB)
+    with bench.place() as place:
+        chain = system.start_fanout(place, bench.folder(), services(place, ("quiet",)), FANOUT)
+        bench.until_ready(chain)
+        got = bench.load(chain, "bulk", "quiet", *words, "--members", FANOUT)
+        many = got["proxy_cpu"] / (got.number("arrived") / GIB)
+    return many / single, {"one": single, "many": many, "MiB/s": got.number("mib_s")}
+
+
+def _start(bench, system):
+    """From the start of both proxies to the first byte that came back, the client trying every
+    millisecond.  The median of three."""
+    taken = sorted(_start_once(bench, system) for _ in range(3))
+    return taken[1], {"min": taken[0], "max": taken[2]}
+
+
+def _start_once(bench, system):
+    with bench.place() as place:
+        carried = services(place, ("echo",), MANY_SERVICES)
+        client = place.spawn([bench.loadgen, "ready", "--to", carried[-1].front, "-t", 20,
+                              "--timeout", 5], stdout=subprocess.PIPE, text=True)
+        began = time.monotonic()
+        chain = system.start(place, bench.folder(), carried)
+        try:
+            text, _ = client.communicate(timeout=30)
+        except subprocess.TimeoutExpired as error:
+            raise Failure("carries nothing within 30 s") from error
+        if client.returncode != 0:
+            raise Failure(f"carries nothing: {chain.complaint()}")
+        return (float(text.split("at=")[1].split()[0]) - began) * 1000
+
+
+_RATE = {"more_is_better": True, "must": 1.1, "goal": 1.4, "unit": "MiB/s",
+         "beside": ("CPU s/GiB",)}
+_COST = {"must": 0.6, "goal": 0.4, "unit": "CPU s/GiB", "beside": ("MiB/s",)}
+_OURS = {"peers": (), "reference": "", "rarely": True}
+_FLAT = dict(_OURS, unit="x", must=1.1, goal=1.03, beside=("few", "many", "sessions"))
+_MEMORY = {"unit": "KiB", "must": 1.5, "goal": 0.8, "reference": "", "rarely": True,
+           "beside": ("sessions",)}
+_LINK = {"unit": "MiB/s", "more_is_better": True, "reference": "direct", "direct": True,
+         "peers": WARM, "rarely": True, "beside": ("CPU s",)}
+
+ROWS = [
+    Row("bulk-up-1", "bulk up, 1 stream", value=_bulk(1, False), **_COST),
+    Row("bulk-up-16", "bulk up, 16 streams", value=_bulk(16, False), **_COST),
+    Row("bulk-down-1", "bulk down, 1 stream", value=_bulk(1, True), **_COST),
+    Row("bulk-down-16", "bulk down, 16 streams", value=_bulk(16, True), **_COST),
+    Row("rate-1", "throughput, 1 stream, unpinned", value=_bulk(1, False, False, False),
+        **_RATE),
+    Row("rate-16", "throughput, 16 streams, unpinned", value=_bulk(16, False, False, False),
+        **_RATE),
+    Row("rate-down-1", "throughput down, 1 stream, unpinned",
+        value=_bulk(1, True, False, False), long_only=True, **_RATE),
+    Row("rate-down-16", "throughput down, 16 streams, unpinned",
+        value=_bulk(16, True, False, False), long_only=True, **_RATE),
+    Row("rr64", "64 B requests, 64 connections", "CPU s/100k", _exchange(64, 64), 0.6, 0.5,
+        beside=("per s", "p50 us")),
+    Row("rr64-1", "64 B requests, 1 connection", "p50 us", _exchange(1, 64, latency=True),
+        0.95, 0.85, beside=("p99 us", "CPU s/100k")),
+    Row("rr16k", "16 KiB requests, 16 connections", "CPU s/100k", _exchange(16, 16384),
+        0.8, 0.65, beside=("per s", "p50 us")),
+    Row("conn", "new connections", "CPU s/100k", _connections, 0.8, 0.65,
+        beside=("per s", "p50 us")),
+    Row("mixed", "64 B beside 8 x 64 KB", "p99 us", _mixed, 0.7, 0.4, reference="haproxy",
+        beside=("MiB/s",)),
+    Row("idle-1k", "memory of an idle session, 1 000", value=_idle(1000), **dict(
+        _MEMORY, peers=LIGHT + ("ssh", "stunnel"))),
+    Row("idle-10k", "memory of an idle session, 10 000", value=_idle(10000), **dict(
+        _MEMORY, peers=LIGHT)),
+    Row("idle-100k", "memory of an idle session, 100 000", value=_idle(100000), long_only=True,
+        **dict(_MEMORY, peers=("haproxy",))),
+    Row("scale-10k", "cost beside 10 000 idle sessions", value=_scale(10000), **dict(
+        _FLAT, peers=("haproxy",))),
+    Row("scale-100k", "cost beside 100 000 idle sessions", value=_scale(100000),
+        long_only=True, **_FLAT),
+    Row("first", "first byte over a 50 ms link", "round trips", _first_byte, 1.05, 1.0,
+        reference="", direct=True, peers=WARM, rarely=True, beside=("ms",)),
+    Row("wan-1", "1 stream over a 50 ms link", value=_long_link(1), must=1.0, goal=1.2, **_LINK),
+    Row("wan-16", "16 streams over a 50 ms link", value=_long_link(16), must=0.9, goal=1.0,
+        **_LINK),
+    Row("fanout", "fan-out to 8, of one-to-one", "x", _fanout, 1.15, 1.0,
+        beside=("one", "many", "MiB/s"), **_OURS),
+    Row("start", "start with 1 000 services", "ms", _start, 150, 50, reference="", rarely=True,
+        peers=("haproxy", "nginx"), beside=("min", "max")),
+]
+
+
+def can_measure(row, system):
+    """Whether a row has a column for a system."""
+    if isinstance(system, Cloudbus):
+        return True
+    return row.direct if not system.peer else system.name in row.peers
