@@ -78,7 +78,9 @@ void fanout_lost(struct member *m, uint32_t code)
 		fanout_check_end(s);
 		return;
 	}
-	log_info("session %s: reset: %s", session_text(s), wire_code_text(code));
+	/* Losing a latch is what most members of a half-duplex session do. */
+	log_write(code == WIRE_LATCHED ? LOG_DEBUG : LOG_INFO, "session %s: reset: %s",
+		session_text(s), wire_code_text(code));
 	session_reset_local(s, code);
 }
 

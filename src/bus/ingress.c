@@ -85,7 +85,7 @@ static void wait_for_link(struct session *s)
 	list_append(&in->waiting, &s->waiting);
 	session_arm(s);
 	for (size_t i = 0; i < in->conf->n_servers; i++)
-		server_kick(&in->server[i]);
+		server_kick(&in->server[i], s->deadline);
 }
 
 static void on_up(struct server *server, struct link *link)

@@ -30,6 +30,9 @@ static void retry_later(struct link *link)
 	struct bus *bus = link->links->bus;
 	if (link->links->stopped || list_empty(&link->watchers))
 		return;
+	/* While somebody waits the pauses stay short. */
+	if (bus_now(bus) < link->awaited)
+		link->backoff = LINK_BACKOFF_MIN;
 	uint64_t pause = link->backoff / 2 + bus_jitter(bus, link->backoff / 2 + 1);
 	link->backoff = link->backoff * 2 < LINK_BACKOFF_MAX ? link->backoff * 2 : LINK_BACKOFF_MAX;
 	if (loop_timer_set(bus->loop, &link->retry, bus_now(bus) + pause) != 0)
@@ -50,24 +53,53 @@ static void attempt_failed(struct link *link, const char *why)
 
 /* --- what a transport tells --------------------------------------------------------- */
 
+/* Takes a transport out of those that are open to new sessions.  Whether it was one. */
+static bool withdraw(struct link *link, const struct transport *t)
+{
+	for (unsigned i = 0; i < link->n_ready; i++) {
+		if (link->ready[i] == t) {
+			link->ready[i] = link->ready[--link->n_ready];
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Says goodbye to transports whose ids run out, now that there is a fresh one. */
+static void retire_worn(struct link *link)
+{
+	for (unsigned i = link->n_ready; i-- > 0;) {
+		struct transport *t = link->ready[i];
+		if (transport_is_worn(t) && withdraw(link, t))
+			transport_goaway(t, WIRE_OK);
+	}
+}
+
 static void on_ready(struct transport *t)
 {
 	struct link *link = t->owner;
-	struct transport *old = link->current;
 	if (t != link->next)
 		return;
 	link->next = NULL;
-	link->current = t;
+	retire_worn(link);
+	if (link->n_ready == CONF_TRANSPORTS_MAX) {
+		transport_goaway(t, WIRE_OK);
+		return;
+	}
+	if (link->n_ready == 0)
+		log_notice("link %s: up", text_of(link));
+	link->ready[link->n_ready++] = t;
 	link->backoff = LINK_BACKOFF_MIN;
 	link->complained = false;
-	if (old != NULL)
-		transport_goaway(old, WIRE_OK);
-	else
-		log_notice("link %s: up", text_of(link));
+	link->wanted = 1;
+	if (transport_round_trip(t) > LINK_LONG_PATH)
+		link->wanted = link->links->bus->conf->transports;
 	list_each_safe (node, &link->watchers) {
 		struct link_watch *w = container_of(node, struct link_watch, node);
 		w->up(w);
 	}
+	if (link->n_ready < link->wanted)
+		dial(link);
 }
 
 static void on_open(struct transport *t, struct mux_stream *stream, const struct wire_open *open)
@@ -83,27 +115,22 @@ static void on_goaway(struct transport *t, uint32_t code)
 	if (!link->links->stopped) /* otherwise it answers our own goodbye */
 		log_notice("link %s: the segment goes away (%s); running sessions finish",
 			text_of(link), wire_code_text(code));
-	if (t == link->current) {
-		link->current = NULL;
-		if (link->next == NULL)
-			retry_later(link);
-	}
+	if (withdraw(link, t) && link->next == NULL)
+		retry_later(link);
 }
 
 static void on_closed(struct transport *t, const char *why)
 {
 	struct link *link = t->owner;
-	bool was_current = t == link->current, was_next = t == link->next;
+	bool was_ready = withdraw(link, t), was_next = t == link->next;
 	link->n_transports--;
-	if (was_current)
-		link->current = NULL;
-	if (was_next)
-		link->next = NULL;
 	if (was_next) {
+		link->next = NULL;
 		attempt_failed(link, why != NULL ? why : "closed by the peer");
-	} else if (was_current) {
-		log_notice(
-			"link %s: down: %s", text_of(link), why != NULL ? why : "closed in order");
+	} else if (was_ready) {
+		log_notice("link %s: %s: %s", text_of(link),
+			link->n_ready == 0 ? "down" : "a transport was lost",
+			why != NULL ? why : "closed in order");
 		if (link->next == NULL)
 			retry_later(link);
 	} else if (why != NULL) {
@@ -159,10 +186,12 @@ static void on_retry(struct timer *timer)
 	dial(container_of(timer, struct link, retry));
 }
 
-void link_kick(struct link *link)
+void link_kick(struct link *link, uint64_t until)
 {
 	uint64_t now = bus_now(link->links->bus);
-	if (link->current != NULL || !timer_is_set(&link->retry))
+	if (until > link->awaited)
+		link->awaited = until;
+	if (link->n_ready > 0 || !timer_is_set(&link->retry))
 		return;
 	uint64_t soonest = link->tried + LINK_BACKOFF_MIN;
 	if (now >= soonest)
@@ -173,12 +202,15 @@ void link_kick(struct link *link)
 
 struct transport *link_transport(struct link *link)
 {
-	struct transport *t = link->current;
-	if (t == NULL)
-		return NULL;
-	if (transport_is_worn(t) && !timer_is_set(&link->retry))
-		dial(link);
-	return transport_can_open(t) ? t : NULL;
+	for (unsigned i = 0; i < link->n_ready; i++) {
+		struct transport *t = link->ready[link->turn++ % link->n_ready];
+		if (!transport_can_open(t))
+			continue;
+		if (transport_is_worn(t))
+			dial(link);
+		return t;
+	}
+	return NULL;
 }
 
 /* --- life ---------------------------------------------------------------------------------- */
@@ -239,7 +271,7 @@ int link_watch(struct link_watch *w, struct link_table *links, const struct addr
 		return ERR_NOMEM;
 	w->link = link;
 	list_append(&link->watchers, &w->node);
-	if (link->current == NULL && !timer_is_set(&link->retry))
+	if (link->n_ready == 0 && !timer_is_set(&link->retry))
 		dial(link);
 	return 0;
 }
@@ -253,11 +285,10 @@ void link_unwatch(struct link_watch *w)
 		return;
 	connector_cancel(&link->connector);
 	loop_timer_stop(link->links->bus->loop, &link->retry);
-	if (link->current != NULL) {
+	if (link->n_ready > 0)
 		log_notice("link %s: not used any more; running sessions finish", text_of(link));
-		transport_goaway(link->current, WIRE_OK);
-		link->current = NULL;
-	}
+	while (link->n_ready > 0)
+		transport_goaway(link->ready[--link->n_ready], WIRE_OK);
 	if (link->next != NULL) {
 		struct transport *next = link->next;
 		link->next = NULL;

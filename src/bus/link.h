@@ -1,10 +1,13 @@
 /*
  * link - this node's relation to one address it dials: transports, reconnecting, health.
  *
- * All who lead to the same resolved address share its link.  A link keeps one transport
- * that is open to new sessions warm, and begins anew with jittered exponential
- * back-off when it is lost.  A transport that is worn out, or that the peer wants no
- * more of, stays until its sessions are over.
+ * All who lead to the same resolved address share its link.  On a short path a link
+ * keeps one transport warm, because one write for many sessions is cheapest.  On a
+ * long one (LINK_LONG_PATH) it opens transports= of them ahead, and new sessions take
+ * turns, so that neither one connection's buffer nor one lost packet holds up all; a
+ * session stays on the transport it was opened on.  What is lost is dialled anew with
+ * jittered exponential back-off.  A transport that is worn out, or that the peer wants
+ * no more of, stays until its sessions are over.
  */
 #ifndef CB_BUS_LINK_H
 #define CB_BUS_LINK_H
@@ -16,6 +19,7 @@
 #define LINK_BACKOFF_MIN (100 * CLOCK_MS)
 #define LINK_BACKOFF_MAX (5 * CLOCK_SEC)
 #define LINK_CONNECT_TIMEOUT (5 * CLOCK_SEC)
+#define LINK_LONG_PATH (2 * CLOCK_MS) /* round trip above which one transport is too few */
 
 /* All links of a process, by address. */
 struct link_table {
@@ -31,12 +35,15 @@ struct link {
 	struct list watchers; /* struct link_watch */
 	struct connector connector;
 	struct timer retry;
-	struct transport *current; /* open to new sessions, or NULL */
-	struct transport *next;    /* its HELLO is not in yet, or NULL */
-	size_t n_transports;       /* with those that are on their way out */
-	uint64_t backoff;          /* microseconds; the next pause is up to this */
-	uint64_t tried;            /* when the last attempt began */
-	bool complained;           /* its failure was logged */
+	struct transport *ready[CONF_TRANSPORTS_MAX]; /* open to new sessions */
+	unsigned n_ready, turn;
+	unsigned wanted;        /* transports, by the length of the path */
+	struct transport *next; /* its HELLO is not in yet, or NULL */
+	size_t n_transports;    /* with those that are on their way out */
+	uint64_t backoff;       /* microseconds; the next pause is up to this */
+	uint64_t tried;         /* when the last attempt began */
+	bool complained;        /* its failure was logged */
+	uint64_t awaited;       /* until when a session waits for it */
 };
 
 /* Someone who uses a link and wants to know when it comes up. */
@@ -66,7 +73,10 @@ void link_unwatch(struct link_watch *w);
 /* The transport to open new sessions on, or NULL. */
 struct transport *link_transport(struct link *link);
 
-/* A session waits for it: tries at once instead of at the end of its pause. */
-void link_kick(struct link *link);
+/*
+ * A session waits for it, until then (microseconds): tries at once instead of at the end of
+ * its pause, and with short pauses as long.
+ */
+void link_kick(struct link *link, uint64_t until);
 
 #endif

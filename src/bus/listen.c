@@ -72,8 +72,11 @@ int listen_start(struct listen *l, struct bus *bus, const struct addr *addr,
 	int rc = sock_listen(&l->sock, addr, LISTEN_BACKLOG);
 	if (rc != 0)
 		return rc;
+	char text[ADDR_TEXT_MAX];
 	rc = loop_add(bus->loop, &l->lfd, l->sock.fd);
-	if (rc != 0) {
+	if (rc == 0) {
+		log_info("listening on %s", addr_format(&l->sock.addr, text));
+	} else {
 		int saved = errno;
 		(void)close(l->sock.fd);
 		sock_unlink(&l->sock);

@@ -161,10 +161,10 @@ struct transport *server_next(struct server *server)
 	return NULL;
 }
 
-void server_kick(struct server *server)
+void server_kick(struct server *server, uint64_t until)
 {
 	if (server->name != NULL && server->n_links == 0)
 		dns_resolve(server->name, &server->query);
 	for (size_t i = 0; i < server->n_links; i++)
-		link_kick(server->link[i].watch.link);
+		link_kick(server->link[i].watch.link, until);
 }

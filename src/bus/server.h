@@ -41,7 +41,7 @@ void server_stop(struct server *server);
 /* The transport for a new session: the next of its links that is up; NULL if none is. */
 struct transport *server_next(struct server *server);
 
-/* A session waits: what is down is tried at once. */
-void server_kick(struct server *server);
+/* A session waits, until then: what is down is tried at once. */
+void server_kick(struct server *server, uint64_t until);
 
 #endif

@@ -13,11 +13,13 @@
 
 #define SAMPLE_INTERVAL (200 * CLOCK_MS) /* between looks at the path */
 #define CLOSE_PATIENCE (2 * CLOCK_SEC)   /* from our FIN to the peer's */
+#define LONG_PATH (2 * CLOCK_MS)         /* round trip above which buffers are widened */
 enum {
-	MIXED_WRITE = 64 << 10,   /* bytes staged at once while sparse and bulk streams mix, */
-	MIXED_UNSENT = 128 << 10, /* bytes the kernel may queue unsent, */
-	MIXED_QUANTUM = 16 << 10, /* and bytes a turn */
-	BULK_QUANTUM = 256 << 10, /* bytes a turn where all are bulk */
+	LONG_PATH_BUFFER = 32 << 20, /* bytes */
+	MIXED_WRITE = 64 << 10,      /* bytes staged at once while sparse and bulk streams mix, */
+	MIXED_UNSENT = 128 << 10,    /* bytes the kernel may queue unsent, */
+	MIXED_QUANTUM = 16 << 10,    /* and bytes a turn */
+	BULK_QUANTUM = 256 << 10,    /* bytes a turn where all are bulk */
 };
 
 static void touch(struct transport *t)
@@ -109,6 +111,16 @@ static void fail(struct transport *t)
 
 /* --- in ------------------------------------------------------------------------- */
 
+/*
+ * On a long path one connection's send buffer is what limits it.  The kernel grows it by
+ * itself only so far; more takes a privilege, and is asked for upward only.
+ */
+static void widen(struct transport *t)
+{
+	if (t->is_tcp && transport_round_trip(t) > LONG_PATH)
+		(void)sock_widen(t->lfd.fd, LONG_PATH_BUFFER);
+}
+
 static void dispatch(struct transport *t, const struct mux_event *ev)
 {
 	struct transport_stream *ts = ev->user;
@@ -125,6 +137,7 @@ static void dispatch(struct transport *t, const struct mux_event *ev)
 		t->ops->open(t, ev->stream, ev->open);
 		break;
 	case MUX_READY:
+		widen(t);
 		t->ops->ready(t);
 		break;
 	case MUX_GOAWAY:
@@ -543,6 +556,12 @@ void transport_consumed(struct transport_stream *ts, uint64_t n)
 bool transport_can_open(const struct transport *t)
 {
 	return !t->dead && mux_can_open(t->mux);
+}
+
+uint64_t transport_round_trip(const struct transport *t)
+{
+	struct sock_path path;
+	return t->is_tcp && sock_path(t->lfd.fd, &path) == 0 ? path.min_rtt : 0;
 }
 
 bool transport_is_worn(const struct transport *t)

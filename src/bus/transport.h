@@ -122,6 +122,9 @@ void transport_consumed(struct transport_stream *ts, uint64_t n);
 /* Whether a new stream can be opened on it. */
 bool transport_can_open(const struct transport *t);
 
+/* The least round trip the kernel has seen on it, in microseconds; 0: not known. */
+uint64_t transport_round_trip(const struct transport *t);
+
 /* Whether it should be replaced, because its stream ids run out. */
 bool transport_is_worn(const struct transport *t);
 

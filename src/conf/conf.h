@@ -23,6 +23,7 @@ enum {
 	CONF_NAME_MAX = 255,       /* bytes in a section's name, as OPEN carries it */
 	CONF_SERVICES_MAX = 65536, /* sections in a file */
 	CONF_SERVERS_MAX = 64,     /* server= lines in a section */
+	CONF_TRANSPORTS_MAX = 32,  /* transports= */
 	CONF_DNS_MAX = 8,          /* dns= lines */
 	CONF_ERRORS_MAX = 100,     /* errors written out; a last line counts the others */
 	CONF_HOST_MAX = 253,       /* bytes in a host name */
@@ -64,6 +65,7 @@ struct conf {
 	uint64_t drain_timeout, link_timeout; /* microseconds */
 	uint64_t memory;                      /* bytes that all sessions together may hold unread */
 	uint64_t max_window;                  /* bytes, a stream's ceiling */
+	uint32_t transports;                  /* of one link over a long path, controller only */
 	enum log_level log_level;
 	struct mem *mem; /* what conf_free() gives all of it back to */
 };

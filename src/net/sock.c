@@ -276,6 +276,19 @@ int64_t sock_queued_out(int fd)
 	return ioctl(fd, SIOCOUTQ, &bytes) == 0 ? bytes : -1;
 }
 
+int sock_widen(int fd, int bytes)
+{
+	int have;
+	socklen_t len = sizeof have;
+	if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &have, &len) != 0)
+		return ERR_SYS;
+	if (have >= bytes)
+		return 0;
+	/* Unlike SO_SNDBUF it is not cut to wmem_max, which is below what the kernel grows to. */
+	int rc = setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes);
+	return rc == 0 ? 0 : ERR_SYS;
+}
+
 int sock_notsent_lowat(int fd, uint32_t bytes)
 {
 	int rc = setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof bytes);

@@ -88,6 +88,12 @@ int64_t sock_queued_out(int fd);
 /* Writable again only below this many unsent bytes; 0: the system's default.  0 or ERR_SYS. */
 int sock_notsent_lowat(int fd, uint32_t bytes);
 
+/*
+ * A send buffer of at least so many bytes, beyond what the kernel grows it to by itself;
+ * never a smaller one.  0, or ERR_SYS (EPERM without CAP_NET_ADMIN).
+ */
+int sock_widen(int fd, int bytes);
+
 /* The address of the other end, of this end.  0, or ERR_SYS (ENOTCONN). */
 int sock_peer_name(int fd, struct addr *addr);
 int sock_local_name(int fd, struct addr *addr);

@@ -58,7 +58,7 @@ enum wire_code {
 	WIRE_ABORTED = 1,     /* client or backend reset its connection */
 	WIRE_REFUSED = 2,     /* the backend refused the connection */
 	WIRE_UNREACHABLE = 3, /* no route, no address, or the name does not resolve */
-	WIRE_TIMED_OUT = 4,   /* the backend did not answer the connection in time */
+	WIRE_TIMED_OUT = 4,   /* the backend, or the peer itself, did not answer in time */
 	WIRE_NO_SERVICE = 5,  /* nothing here has that name */
 	WIRE_BUSY = 6,        /* a limit on sessions or memory */
 	WIRE_LATCHED = 7,     /* another member answered first */
