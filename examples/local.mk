@@ -1,3 +1,4 @@
+dist_noinst_SCRIPTS += examples/quickstart.sh
 EXTRA_DIST += \
 	examples/fan-out-full-duplex/controller.ini examples/fan-out-full-duplex/segment.ini \
 	examples/fan-out-half-duplex/controller.ini examples/fan-out-half-duplex/segment.ini \
