@@ -151,7 +151,8 @@ static char *item_of(const char *name)
 static void check_line(const char *name, const char *item, bool wanted, const char *line)
 {
 	char whole[512];
-	snprintf(whole, sizeof whole, "\n%s\n", line);
+	int n = snprintf(whole, sizeof whole, "\n%s\n", line);
+	ck_assert_int_lt(n, (int)sizeof whole);
 	ck_assert_msg((strstr(item, whole) != NULL) == wanted,
 		"cloudbus.ini(5), %s: the line \"%s\" %s", name, line,
 		wanted ? "is missing" : "should not be there");
