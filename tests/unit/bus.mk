@@ -8,3 +8,17 @@ tests_unit_test_session_SOURCES = tests/unit/test_session.c $(BUS_RIG)
 tests_unit_test_session_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_session_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_session_LDADD = $(BUS_TEST_LIBS)
+
+check_PROGRAMS += tests/unit/test_session_memory
+TESTS += tests/unit/test_session_memory
+tests_unit_test_session_memory_SOURCES = tests/unit/test_session_memory.c $(BUS_RIG)
+tests_unit_test_session_memory_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_session_memory_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_session_memory_LDADD = $(BUS_TEST_LIBS)
+
+check_PROGRAMS += tests/unit/test_fanout
+TESTS += tests/unit/test_fanout
+tests_unit_test_fanout_SOURCES = tests/unit/test_fanout.c $(BUS_RIG)
+tests_unit_test_fanout_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_fanout_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_fanout_LDADD = $(BUS_TEST_LIBS)
