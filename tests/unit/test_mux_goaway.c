@@ -253,6 +253,53 @@ START_TEST(left_out_and_used_on)
 }
 END_TEST
 
+/* The mux is freed between the GOAWAY and the telling, one stream having closed meanwhile. */
+START_TEST(left_out_and_never_told)
+{
+	struct mux_options o = pair_options(MUX_DIALLED);
+	struct end e;
+	uint64_t now;
+	uint8_t buf[MUX_CONTROL_ROOM];
+	struct mux_event ev;
+	solo_init(&e, &now, &o);
+	solo_hello(&e, 10, 4096);
+	struct end_stream *st = opened(&e);
+	opened(&e);
+	solo_drain(&e);
+	solo_data(&e, 1, 5, WIRE_FIN);
+	struct wire_goaway v = {0, WIRE_OK};
+	const uint8_t *at = buf;
+	size_t n = wire_put_goaway(buf, &v);
+	ck_assert_int_eq(mux_receive(e.mux, &at, &n, now, &ev), 0);
+	end_give(st, 1, true);
+	solo_drain(&e);
+	ck_assert_uint_eq(mux_count(e.mux), 1);
+	solo_fini(&e);
+}
+END_TEST
+
+/* A PONG and a GOAWAY say that no OPEN is under way: those that wait go before them. */
+START_TEST(opens_leave_first)
+{
+	struct mux_options o = pair_options(MUX_DIALLED);
+	struct end e;
+	uint64_t now;
+	solo_init(&e, &now, &o);
+	solo_hello(&e, 10, 4096);
+	solo_drain(&e);
+	opened(&e);
+	solo_ping(&e, 1, false);
+	mux_goaway(e.mux, WIRE_OK, now);
+	solo_limits(&e, 10, 2048, false);
+	solo_drain(&e);
+	ck_assert_uint_eq(e.last[3].type, WIRE_LIMITS); /* but after the answer to this */
+	ck_assert_uint_eq(e.last[2].type, WIRE_OPEN);
+	ck_assert_uint_eq(e.last[1].type, WIRE_PING);
+	ck_assert_uint_eq(e.last[0].type, WIRE_GOAWAY);
+	solo_fini(&e);
+}
+END_TEST
+
 START_TEST(goaway_out_of_bounds)
 {
 	struct end e;
@@ -386,6 +433,8 @@ int main(void)
 	tcase_add_test(t, left_out_and_closed_before_it_is_told);
 	tcase_add_test(t, left_out_then_reset);
 	tcase_add_test(t, left_out_and_used_on);
+	tcase_add_test(t, left_out_and_never_told);
+	tcase_add_test(t, opens_leave_first);
 	tcase_add_test(t, goaway_out_of_bounds);
 	tcase_add_test(t, case_27_goaway_with_a_full_buffer);
 	tcase_add_test(t, old_pong_proves_nothing);

@@ -370,6 +370,22 @@ START_TEST(round_trip_is_measured)
 }
 END_TEST
 
+/* Who grants credit measures the round trip by which windows grow, once a second. */
+START_TEST(traffic_measures_the_round_trip)
+{
+	pair_init(&p, NULL, NULL, NULL);
+	pair_run(&p);
+	struct end_stream *st = opened(&p.a);
+	for (unsigned i = 1; i <= 5; i++) {
+		p.now += CLOCK_SEC;
+		end_give(st, 20000, false);
+		pair_run(&p);
+		ck_assert_uint_eq(p.b.frames[WIRE_PING], 2 + i); /* the first, a PONG, and these */
+	}
+	finish();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("mux_limits");
@@ -390,6 +406,7 @@ int main(void)
 	tcase_add_test(t, no_busy_loop);
 	tcase_add_test(t, endless_time_outs);
 	tcase_add_test(t, round_trip_is_measured);
+	tcase_add_test(t, traffic_measures_the_round_trip);
 	suite_add_tcase(s, t);
 	return unit_main(s);
 }
