@@ -181,7 +181,7 @@ static void settle(struct sim *s)
 			break;
 		pass(s, at);
 		turn(s);
-		if (++turns > 100000)
+		if (++turns > 1000000)
 			flaw(s, "the network does not come to rest");
 	}
 }
