@@ -22,3 +22,12 @@ tests_unit_test_fanout_SOURCES = tests/unit/test_fanout.c $(BUS_RIG)
 tests_unit_test_fanout_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_fanout_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_fanout_LDADD = $(BUS_TEST_LIBS)
+
+check_PROGRAMS += tests/unit/test_session_bytes
+TESTS += tests/unit/test_session_bytes
+tests_unit_test_session_bytes_SOURCES = tests/unit/test_session_bytes.c $(BUS_RIG)
+tests_unit_test_session_bytes_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_session_bytes_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_session_bytes_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=recv -Wl,--wrap=send \
+	-Wl,--wrap=sendmsg -Wl,--wrap=splice -Wl,--wrap=epoll_ctl
+tests_unit_test_session_bytes_LDADD = $(BUS_TEST_LIBS)
