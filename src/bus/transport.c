@@ -42,7 +42,10 @@ static void arm(struct transport *t)
 
 /* --- the end -------------------------------------------------------------------- */
 
-/* Tells every stream's user that it is lost; each gives its stream back. */
+/*
+ * Every stream's user gives its stream back, and is told that it is lost.  At an orderly end
+ * none is: what is left then has ended both ways, and only its user is not done with it.
+ */
 static void lose_streams(struct transport *t)
 {
 	void *user;
@@ -51,7 +54,8 @@ static void lose_streams(struct transport *t)
 		mux_close(s, WIRE_LINK_LOST, bus_now(t->bus));
 		if (ts != NULL) {
 			ts->stream = NULL;
-			ts->ops->reset(ts, WIRE_LINK_LOST);
+			if (t->why != NULL)
+				ts->ops->reset(ts, WIRE_LINK_LOST);
 		}
 	}
 }

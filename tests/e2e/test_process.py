@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -69,6 +70,29 @@ def test_drain_finishes_running_sessions_and_takes_no_new_ones(bus, running, pro
     client.close()
     server.close()
     assert daemon.wait_exit() == 0
+
+
+def test_drained_segment_leaves_a_slow_reader_its_tail(bus, running):
+    """The session is over on the wire, and the segment gone, long before the client has read."""
+    client = bus.connect(running[0], rcvbuf=16384)
+    server = running[1].accept()
+    segment = bus.segments[0].daemon
+    segment.signal(signal.SIGTERM)
+    data = pattern(16 * MIB)
+    client.fin()
+    assert server.recv_end() == (b"", FIN)
+    sending = Task(lambda: (server.send(data), server.close()))
+    got = bytearray()
+    while segment.running():
+        chunk = client.recv(65536)
+        assert chunk, "the end came before the segment's"
+        got += chunk
+        time.sleep(0.002)
+    sending.result()
+    assert len(got) < len(data), "the reader was not slow"
+    end = client.recv_end()
+    assert (bytes(got) + end.data, end.how) == (data, FIN)
+    assert segment.wait_exit() == 0
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
