@@ -25,3 +25,17 @@ tests_unit_test_timers_SOURCES = tests/unit/test_timers.c
 tests_unit_test_timers_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_timers_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_timers_LDADD = libunit.a $(L_BASE) $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/test_fifo
+TESTS += tests/unit/test_fifo
+tests_unit_test_fifo_SOURCES = tests/unit/test_fifo.c
+tests_unit_test_fifo_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_fifo_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_fifo_LDADD = libunit.a $(L_BASE) $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/test_ring
+TESTS += tests/unit/test_ring
+tests_unit_test_ring_SOURCES = tests/unit/test_ring.c
+tests_unit_test_ring_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_ring_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_ring_LDADD = libunit.a $(L_BASE) $(CHECK_LIBS)

@@ -31,3 +31,10 @@ tests_unit_test_session_bytes_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_session_bytes_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=recv -Wl,--wrap=send \
 	-Wl,--wrap=sendmsg -Wl,--wrap=splice -Wl,--wrap=epoll_ctl
 tests_unit_test_session_bytes_LDADD = $(BUS_TEST_LIBS)
+
+check_PROGRAMS += tests/unit/test_quota
+TESTS += tests/unit/test_quota
+tests_unit_test_quota_SOURCES = tests/unit/test_quota.c
+tests_unit_test_quota_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_quota_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_quota_LDADD = $(BUS_TEST_LIBS)
