@@ -38,3 +38,11 @@ tests_unit_test_quota_SOURCES = tests/unit/test_quota.c
 tests_unit_test_quota_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_quota_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_quota_LDADD = $(BUS_TEST_LIBS)
+
+check_PROGRAMS += tests/unit/test_backend
+TESTS += tests/unit/test_backend
+tests_unit_test_backend_SOURCES = tests/unit/test_backend.c $(BUS_RIG) \
+	tests/unit/nameserver.c tests/unit/nameserver.h
+tests_unit_test_backend_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_backend_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_backend_LDADD = $(BUS_TEST_LIBS)
