@@ -167,6 +167,20 @@ class Bench:
             raise Failure("idle: takes too long") from error
         finally:
             chain.place.stop([process])
+        self._until_still(chain)
+
+    @staticmethod
+    def _until_still(chain):
+        """Waits for the proxies to have closed what they closed: not to be charged to what is
+        measured next."""
+        deadline = time.monotonic() + READY_SECONDS
+        before = cpu_seconds(chain.pids())
+        while time.monotonic() < deadline:
+            time.sleep(0.1)
+            now = cpu_seconds(chain.pids())
+            if now - before < 0.002:
+                return
+            before = now
 
     def memory(self, chain):
         return settled_memory_kib(chain.pids())

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
+PREFIX = "cbench-"  # of the names of namespaces
 PR_SET_PDEATHSIG = 1
 STOP_SECONDS = 3  # until a process that was told to end is killed
 OPEN_FILES = 1 << 20  # wanted: two for each session of a proxy, and room
@@ -136,6 +137,15 @@ def run(*command):
     return done.stdout
 
 
+def remove_leftovers():
+    """Namespaces of an earlier run that was killed; its processes have ended with it."""
+    for line in run("ip", "netns", "list").splitlines():
+        name = line.split()[0]
+        owner = name.split("-")[1] if name.startswith(PREFIX) and name.count("-") == 2 else ""
+        if owner.isdigit() and not os.path.exists(f"/proc/{owner}"):
+            subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+
+
 class Place:
     """One namespace with the whole chain in it, or two with a link of some delay between.
     near has the client and the first proxy, far the second one and the server."""
@@ -147,7 +157,7 @@ class Place:
         self.processes = []
         self.names = []
         self.delay_ms = delay_ms
-        base = f"cbench-{os.getpid()}-{Place._made}"
+        base = f"{PREFIX}{os.getpid()}-{Place._made}"
         try:
             self.near = self._namespace(base + "n")
             if delay_ms == 0:

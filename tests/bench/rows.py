@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Callable
 
 from place import Failure, sessions_max
-from systems import Cloudbus, services
+from systems import Cloudbus, Direct, services
 
 GIB = 1 << 30
 DELAY_MS = 50
@@ -80,7 +80,7 @@ def _connections(bench, system):
 
 def _possible(wanted, system):
     """Sessions of those wanted that the limit on open files lets a system hold."""
-    return min(wanted, sessions_max(system.descriptors))
+    return min(wanted, sessions_max(system.descriptors) - OTHERS)
 
 
 def _idle(wanted):
@@ -106,7 +106,7 @@ def _scale(wanted):
         return got["proxy_cpu"] / got.number("total") * 1e5
 
     def value(bench, system):
-        number = _possible(wanted - OTHERS, system) - OTHERS
+        number = _possible(wanted, system) - OTHERS
         with bench.place() as place:
             copies = -(-number // PER_ADDRESS)
             chain = bench.launch(system, place, services(place, ("echo",), copies))
@@ -130,12 +130,12 @@ def _mixed(bench, system):
 
 
 def _first_byte(bench, system):
-    """In round trips of the link, as its delay is set."""
-    chain = bench.standing(system, DELAY_MS)
-    times = 20 if bench.long_form else 5
-    got = bench.load(chain, "first", "echo", "-n", times, together=False)
+    """In round trips of the link: half of what the fastest plain connection takes."""
+    words = ["first", "echo", "-n", 20 if bench.long_form else 5]
+    plain = bench.load(bench.standing(Direct("direct"), DELAY_MS), *words, together=False)
+    got = bench.load(bench.standing(system, DELAY_MS), *words, together=False)
     ms = got.number("p50_us") / 1000
-    return ms / DELAY_MS, {"ms": ms}
+    return ms / (plain.number("min_us") / 2000), {"ms": ms}
 
 
 def _long_link(streams):
