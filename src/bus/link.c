@@ -206,7 +206,8 @@ struct transport *link_transport(struct link *link)
 		struct transport *t = link->ready[link->turn++ % link->n_ready];
 		if (!transport_can_open(t))
 			continue;
-		if (transport_is_worn(t))
+		/* A replacement that failed waits for its turn, whatever sessions come. */
+		if (transport_is_worn(t) && !timer_is_set(&link->retry))
 			dial(link);
 		return t;
 	}

@@ -46,3 +46,10 @@ tests_unit_test_backend_SOURCES = tests/unit/test_backend.c $(BUS_RIG) \
 tests_unit_test_backend_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_backend_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_backend_LDADD = $(BUS_TEST_LIBS)
+
+check_PROGRAMS += tests/unit/test_link
+TESTS += tests/unit/test_link
+tests_unit_test_link_SOURCES = tests/unit/test_link.c $(BUS_RIG)
+tests_unit_test_link_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_link_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_link_LDADD = $(BUS_TEST_LIBS)

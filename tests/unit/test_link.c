@@ -1,0 +1,282 @@
+#include "bus/link.h"
+
+#include "base/log.h"
+#include "session/mux_impl.h"
+#include "unit/rig.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static struct rig r;
+static struct conf conf;
+static struct bus bus;
+static struct link_table links;
+static int port, ups[2];
+static struct link_watch watch[2];
+
+static void on_up(struct link_watch *w)
+{
+	ups[w - watch]++;
+}
+
+static void setup(void)
+{
+	log_set_level(LOG_ERROR);
+	rig_init(&r);
+	port = rig_port(&r);
+	conf = (struct conf){.role = CONF_CONTROLLER,
+		.memory = 1 << 20,
+		.max_window = 1 << 20,
+		.link_timeout = 30 * CLOCK_SEC,
+		.transports = 1};
+	bus = (struct bus){.mem = &r.mem.mem, .loop = r.loop, .conf = &conf};
+	ck_assert_int_eq(bus_init(&bus), 0);
+	link_table_init(&links, &bus);
+	memset(watch, 0, sizeof watch);
+	memset(ups, 0, sizeof ups);
+	watch[0].up = watch[1].up = on_up;
+}
+
+static void teardown(void)
+{
+	for (int i = 0; i < 2; i++) {
+		if (watch[i].link != NULL)
+			link_unwatch(&watch[i]);
+	}
+	RIG_UNTIL(&r, bus.n_transports == 0);
+	RIG_UNTIL(&r, links.table.count == 0);
+	link_table_fini(&links);
+	bus_fini(&bus);
+	rig_fini(&r);
+}
+
+static struct link *use(int i)
+{
+	struct addr a;
+	ck_assert_int_eq(addr_from_literal(&a, "127.0.0.1", 9, (uint16_t)port), 0);
+	list_init(&watch[i].node);
+	ck_assert_int_eq(link_watch(&watch[i], &links, &a), 0);
+	return watch[i].link;
+}
+
+static struct rig_node *start_segment(void)
+{
+	return rig_start(
+		&r, CONF_SEGMENT, "[s]\nbind=tcp://127.0.0.1:%d\nserver=tcp://127.0.0.1:9\n", port);
+}
+
+static struct transport *first_transport(void)
+{
+	struct list *node = list_first(&bus.transports);
+	return node == NULL ? NULL : container_of(node, struct transport, node);
+}
+
+/* The pause after the attempt that is under way. */
+static uint64_t await_pause(struct link *link)
+{
+	RIG_UNTIL(&r, timer_is_set(&link->retry));
+	return link->retry.at - loop_now(r.loop);
+}
+
+static void attempt_now(struct link *link)
+{
+	ck_assert_int_eq(loop_timer_set(r.loop, &link->retry, loop_now(r.loop)), 0);
+	RIG_UNTIL(&r, !timer_is_set(&link->retry) || link->retry.at > clock_now());
+}
+
+START_TEST(case29_the_pauses_double_and_differ)
+{
+	struct link *link = use(0);
+	uint64_t most = LINK_BACKOFF_MIN, least_seen = UINT64_MAX, most_seen = 0;
+	for (int i = 0; i < 40; i++) {
+		uint64_t pause = await_pause(link);
+		ck_assert_uint_le(pause, most);
+		/* What passed of it between the failure and here is a turn at most. */
+		ck_assert_uint_ge(pause, most / 2 - 20 * CLOCK_MS);
+		if (most == LINK_BACKOFF_MAX) {
+			least_seen = pause < least_seen ? pause : least_seen;
+			most_seen = pause > most_seen ? pause : most_seen;
+		}
+		most = most * 2 < LINK_BACKOFF_MAX ? most * 2 : LINK_BACKOFF_MAX;
+		attempt_now(link);
+	}
+	ck_assert_uint_gt(most_seen - least_seen, LINK_BACKOFF_MAX / 8);
+}
+END_TEST
+
+START_TEST(a_kick_shortens_the_pause_and_no_more)
+{
+	struct link *link = use(0);
+	for (int i = 0; i < 10; i++) {
+		(void)await_pause(link);
+		attempt_now(link);
+	}
+	(void)await_pause(link);
+	/* Not sooner than the shortest pause after the last attempt. */
+	uint64_t tried = link->tried;
+	link_kick(link, 0);
+	link_kick(link, 0);
+	RIG_UNTIL(&r, link->tried != tried);
+	ck_assert_uint_ge(link->tried - tried, LINK_BACKOFF_MIN);
+	ck_assert_uint_lt(link->tried - tried, LINK_BACKOFF_MAX / 2);
+	/* Under way already: nothing to do. */
+	link_kick(link, 0);
+}
+END_TEST
+
+START_TEST(it_comes_up_and_tells_all)
+{
+	struct link *link = use(0);
+	ck_assert_ptr_eq(use(1), link);
+	(void)await_pause(link);
+	ck_assert_ptr_null(link_transport(link));
+	struct rig_node *segment = start_segment();
+	RIG_UNTIL(&r, ups[0] == 1 && ups[1] == 1);
+	ck_assert_uint_eq(segment->bus.n_transports, 1);
+	ck_assert_ptr_eq(link_transport(link), first_transport());
+	ck_assert_uint_eq(link->backoff, LINK_BACKOFF_MIN);
+	/* One of them less changes nothing. */
+	link_unwatch(&watch[0]);
+	rig_turn(&r);
+	ck_assert_ptr_nonnull(link_transport(link));
+	/* Lost and back: told again. */
+	rig_stop(segment);
+	RIG_UNTIL(&r, bus.n_transports == 0);
+	(void)start_segment();
+	RIG_UNTIL(&r, ups[1] == 2);
+	ck_assert_int_eq(ups[0], 1);
+}
+END_TEST
+
+START_TEST(a_worn_transport_is_replaced)
+{
+	struct link *link = use(0);
+	struct rig_node *segment = start_segment();
+	RIG_UNTIL(&r, ups[0] == 1);
+	struct transport *old = link_transport(link);
+	old->mux->next_id = WIRE_STREAM_MAX - 101;
+	old->mux->next_id |= 1;
+	ck_assert(transport_is_worn(old));
+	/* It still serves, while the next one is being made. */
+	ck_assert_ptr_eq(link_transport(link), old);
+	RIG_UNTIL(&r, ups[0] == 2);
+	ck_assert_ptr_ne(link_transport(link), old);
+	ck_assert_ptr_nonnull(link_transport(link));
+	RIG_UNTIL(&r, bus.n_transports == 1 && segment->bus.n_transports == 1);
+	ck_assert_ptr_eq(link_transport(link), first_transport());
+}
+END_TEST
+
+START_TEST(a_replacement_that_fails_keeps_to_its_pauses)
+{
+	struct link *link = use(0);
+	struct rig_node *segment = start_segment();
+	RIG_UNTIL(&r, ups[0] == 1);
+	struct transport *old = link_transport(link);
+	old->mux->next_id = (WIRE_STREAM_MAX - 101) | 1;
+	/* Another address for the next attempt: nobody listens there. */
+	struct addr there = link->addr;
+	link->addr.in.sin_port = htons((uint16_t)rig_port(&r));
+	ck_assert_ptr_eq(link_transport(link), old);
+	(void)await_pause(link);
+	uint64_t tried = link->tried, at = link->retry.at;
+	for (int i = 0; i < 100; i++)
+		ck_assert_ptr_eq(link_transport(link), old);
+	ck_assert_uint_eq(link->tried, tried);
+	ck_assert_uint_eq(link->retry.at, at);
+	/* And goes on by itself until it works. */
+	link->addr = there;
+	RIG_UNTIL(&r, ups[0] == 2);
+	RIG_UNTIL(&r, bus.n_transports == 1 && segment->bus.n_transports == 1);
+}
+END_TEST
+
+START_TEST(a_peer_that_closes_before_its_hello)
+{
+	int fd = rig_listen(port);
+	struct link *link = use(0);
+	uint64_t most = LINK_BACKOFF_MIN;
+	for (int i = 0; i < 5; i++) {
+		rig_abort(rig_accept(&r, fd));
+		uint64_t pause = await_pause(link);
+		ck_assert_uint_le(pause, most);
+		most *= 2;
+		ck_assert_uint_eq(link->backoff, most);
+	}
+	ck_assert_int_eq(ups[0], 0);
+	close(fd);
+}
+END_TEST
+
+START_TEST(given_up_at_every_step)
+{
+	struct rig_node *segment = start_segment();
+	for (int turns = 0; turns < 10; turns++) {
+		(void)use(0);
+		for (int i = 0; i < turns; i++)
+			ck_assert_int_eq(loop_turn(r.loop, 0), 0);
+		link_unwatch(&watch[0]);
+		RIG_UNTIL(&r, bus.n_transports == 0 && links.table.count == 0);
+	}
+	RIG_UNTIL(&r, segment->bus.n_transports == 0);
+}
+END_TEST
+
+START_TEST(nothing_is_dialled_after_the_stop)
+{
+	struct link *link = use(0);
+	(void)await_pause(link);
+	link_table_stop(&links);
+	(void)start_segment();
+	uint64_t tried = link->tried, end = clock_now() + 300 * CLOCK_MS;
+	RIG_UNTIL(&r, clock_now() > end);
+	ck_assert_uint_eq(link->tried, tried);
+	ck_assert_int_eq(ups[0], 0);
+}
+END_TEST
+
+START_TEST(case39_no_memory)
+{
+	(void)start_segment();
+	bool failed = true;
+	for (size_t n = 1; failed; n++) {
+		struct addr a;
+		ck_assert_int_eq(addr_from_literal(&a, "127.0.0.1", 9, (uint16_t)port), 0);
+		list_init(&watch[0].node);
+		r.mem.failed = 0;
+		r.mem.fail_at = r.mem.calls + n;
+		int rc = link_watch(&watch[0], &links, &a);
+		int before = ups[0];
+		/* Whatever failed of an attempt, the next one works. */
+		if (rc == 0) {
+			RIG_UNTIL(&r, ups[0] > before);
+			link_unwatch(&watch[0]);
+		} else {
+			watch[0].link = NULL;
+		}
+		RIG_UNTIL(&r, bus.n_transports == 0 && links.table.count == 0);
+		failed = r.mem.failed;
+		r.mem.fail_at = 0;
+	}
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("link");
+	TCase *tc = tcase_create("link");
+	tcase_set_timeout(tc, 0);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, case29_the_pauses_double_and_differ);
+	tcase_add_test(tc, a_kick_shortens_the_pause_and_no_more);
+	tcase_add_test(tc, it_comes_up_and_tells_all);
+	tcase_add_test(tc, a_worn_transport_is_replaced);
+	tcase_add_test(tc, a_replacement_that_fails_keeps_to_its_pauses);
+	tcase_add_test(tc, a_peer_that_closes_before_its_hello);
+	tcase_add_test(tc, given_up_at_every_step);
+	tcase_add_test(tc, nothing_is_dialled_after_the_stop);
+	tcase_add_test(tc, case39_no_memory);
+	suite_add_tcase(s, tc);
+	return unit_main(s);
+}
