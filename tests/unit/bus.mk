@@ -53,3 +53,19 @@ tests_unit_test_link_SOURCES = tests/unit/test_link.c $(BUS_RIG)
 tests_unit_test_link_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_link_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_link_LDADD = $(BUS_TEST_LIBS)
+
+check_PROGRAMS += tests/unit/test_node
+TESTS += tests/unit/test_node
+tests_unit_test_node_SOURCES = tests/unit/test_node.c $(BUS_RIG) \
+	tests/unit/nameserver.c tests/unit/nameserver.h
+tests_unit_test_node_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_node_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_node_LDADD = $(BUS_TEST_LIBS)
+
+check_PROGRAMS += tests/unit/test_options
+TESTS += tests/unit/test_options
+tests_unit_test_options_SOURCES = tests/unit/test_options.c
+tests_unit_test_options_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_options_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_options_LDADD = libunit.a $(L_DAEMON) $(CARES_LIBS) $(SODIUM_LIBS) $(INIH_LIBS) \
+	$(CHECK_LIBS)
