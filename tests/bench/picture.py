@@ -43,8 +43,11 @@ def _bar(results, row, first, y):
         return svg + _text(LABEL + 6, y + 16, "not measured", fill=FAINT)
     colour = GOOD if results.reached(row, first.name, row.goal) else (
         FAIR if results.reached(row, first.name, row.must) else POOR)
-    other = _against(results, row)
-    ratio = needs(results, row, first.name, other)
+    if row.unit == "x":  # is a ratio already
+        other, ratio = None, value
+    else:
+        other = _against(results, row)
+        ratio = needs(results, row, first.name, other)
     words = f"{figure(value)} {row.unit}"
     if ratio is None:
         svg += f'<circle cx="{LABEL + 8}" cy="{y + 12}" r="5" fill="{colour}"/>\n'
@@ -56,7 +59,8 @@ def _bar(results, row, first, y):
         if theirs is not None and theirs <= SHOWN:
             svg += (f'<circle cx="{_x(theirs):.1f}" cy="{y + 12}" r="3" fill="none" '
                     f'stroke="{INK}"><title>{escape(peer.name)}</title></circle>\n')
-    words += f"; {other} {figure(results.value(row, other))}"
+    words += f"; {other} {figure(results.value(row, other))}" if other else (
+        f"; goal {figure(row.goal)}")
     return svg + _text(LABEL + BAR + 12, y + 16, words, size=11)
 
 

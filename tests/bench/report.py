@@ -52,12 +52,16 @@ class Results:
     def reached(self, row, name, target):
         """Whether a must or a goal is reached; None: cannot be said."""
         if row.reference:
-            figure = self.ratio(row, name, self.reference(row))
+            reference = self.reference(row)
+            reached = self.ratio(row, name, reference)
         else:
-            figure = self.value(row, name)
-        if figure is None:
+            reached = self.value(row, name)
+        if reached is None:
             return None
-        return figure >= target if row.more_is_better else figure <= target
+        if row.no_less and (self.beside(row, name, row.no_less)
+                            < self.beside(row, reference, row.no_less)):
+            return False
+        return reached >= target if row.more_is_better else reached <= target
 
     def to_json(self):
         rows = {}

@@ -11,20 +11,17 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-struct counts {
-	uint64_t conns[ROLES], bytes[ROLES], corrupt, resets;
-};
-
 struct listener {
 	struct ev ev;
 	enum role role;
-	struct counts *counts;
+	struct server *server;
 };
 
 struct conn {
 	struct ev ev;
 	enum role role;
-	struct counts *counts;
+	struct server *server;
+	struct conn *previous, *next; /* in the server's list of those that are open */
 	bool eof, corrupt;
 	uint64_t count; /* a sink's received, a source's sent bytes */
 	uint64_t seed, left, answered;
@@ -32,6 +29,13 @@ struct conn {
 	unsigned char head[SERVER_RECORD];
 	unsigned char *out; /* what a short write left over; NULL: nothing */
 	size_t out_at, out_length;
+};
+
+struct server {
+	uint64_t conns[ROLES], bytes[ROLES], corrupt, resets; /* counted */
+	struct listener listener[ROLES * OPTIONS_ADDRESSES];
+	size_t listeners;
+	struct conn *first;
 };
 
 static const char *const role_names[ROLES] = {"echo", "sink", "quiet", "source"};
@@ -112,7 +116,7 @@ static bool sink_take(struct conn *c, const unsigned char *p, size_t n)
 	}
 	if (n > 0 && !c->corrupt && !pattern_equal(p, n, c->seed + c->count - SERVER_SEED)) {
 		c->corrupt = true;
-		c->counts->corrupt++;
+		c->server->corrupt++;
 	}
 	c->count += n;
 	if (c->role == ROLE_QUIET || c->count - c->answered < SERVER_ANSWER_EVERY)
@@ -141,7 +145,7 @@ static bool source_send(struct conn *c)
 		if (w < 0)
 			return would_block();
 		c->count += (uint64_t)w;
-		c->counts->bytes[ROLE_SOURCE] += (uint64_t)w;
+		c->server->bytes[ROLE_SOURCE] += (uint64_t)w;
 		if (c->left != UINT64_MAX)
 			c->left -= (uint64_t)w;
 	}
@@ -154,7 +158,7 @@ static bool take(struct conn *c, const unsigned char *p, size_t n)
 		source_take(c, p, n);
 		return true;
 	}
-	c->counts->bytes[c->role] += n;
+	c->server->bytes[c->role] += n;
 	return c->role == ROLE_ECHO ? put(c, p, n) : sink_take(c, p, n);
 }
 
@@ -208,19 +212,44 @@ static bool is_done(const struct conn *c)
 	return asked(c) ? c->left == 0 : c->eof;
 }
 
+static void conn_close(struct conn *c)
+{
+	if (c->previous != NULL)
+		c->previous->next = c->next;
+	else
+		c->server->first = c->next;
+	if (c->next != NULL)
+		c->next->previous = c->previous;
+	free(c->out);
+	ev_bury(&c->ev);
+}
+
 static void conn_event(struct ev *e, uint32_t events)
 {
 	struct conn *c = (struct conn *)e;
 	bool alive = serve(c, events);
 	if (!alive)
-		c->counts->resets++;
+		c->server->resets++;
 	if (!alive || is_done(c)) {
-		free(c->out);
-		ev_bury(&c->ev);
+		conn_close(c);
 		return;
 	}
 	bool writing = c->out != NULL || (asked(c) && c->left > 0);
 	ev_want(e, (reads(c) ? EPOLLIN : 0) | (writing ? EPOLLOUT : 0));
+}
+
+static void conn_open(struct server *server, enum role role, int fd)
+{
+	struct conn *c = tool_calloc(1, sizeof *c);
+	c->role = role;
+	c->server = server;
+	c->next = server->first;
+	if (c->next != NULL)
+		c->next->previous = c;
+	server->first = c;
+	server->conns[role]++;
+	endpoint_nodelay(fd);
+	ev_open(&c->ev, fd, EPOLLIN, conn_event);
 }
 
 static void accept_event(struct ev *e, uint32_t events)
@@ -234,47 +263,55 @@ static void accept_event(struct ev *e, uint32_t events)
 				tool_die("out of file descriptors (ulimit -n)");
 			return;
 		}
-		struct conn *c = tool_calloc(1, sizeof *c);
-		c->role = l->role;
-		c->counts = l->counts;
-		c->counts->conns[l->role]++;
-		endpoint_nodelay(fd);
-		ev_open(&c->ev, fd, EPOLLIN, conn_event);
+		conn_open(l->server, l->role, fd);
 	}
 }
 
-static void listen_on(enum role role, const char *address, struct counts *counts)
+static void listen_on(struct server *server, enum role role, const char *address)
 {
 	char name[ENDPOINT_TEXT];
 	struct endpoint e = endpoint_parse(address);
-	struct listener *l = tool_calloc(1, sizeof *l); /* lives as long as the process */
+	struct listener *l = &server->listener[server->listeners++];
 	l->role = role;
-	l->counts = counts;
+	l->server = server;
 	ev_open(&l->ev, endpoint_listen(&e), EPOLLIN, accept_event);
 	endpoint_name(l->ev.fd, name);
 	printf(" %s=%s", role_names[role], name);
 }
 
-int server_run(const struct options *o)
+static void close_all(struct server *server)
 {
-	static struct counts counts; /* reachable for the listeners, which are never freed */
-	size_t listeners = 0;
-	printf("listening");
-	for (int role = 0; role < ROLES; role++) {
-		for (size_t i = 0; i < o->serve_count[role]; i++, listeners++)
-			listen_on((enum role)role, o->serve[role][i], &counts);
-	}
-	printf("\n");
-	if (listeners == 0)
-		tool_die("server needs --echo, --sink, --quiet or --source");
-	while (!ev_stopped())
-		ev_turn(-1);
+	for (size_t i = 0; i < server->listeners; i++)
+		ev_close(&server->listener[i].ev);
+	while (server->first != NULL)
+		conn_close(server->first);
+	ev_turn(0); /* frees them */
+}
 
+static void report(const struct server *server)
+{
 	printf("server");
 	for (int role = 0; role < ROLES; role++)
 		printf(" %s_conns=%ju %s_bytes=%ju", role_names[role],
-			(uintmax_t)counts.conns[role], role_names[role],
-			(uintmax_t)counts.bytes[role]);
-	printf(" corrupt=%ju resets=%ju\n", (uintmax_t)counts.corrupt, (uintmax_t)counts.resets);
-	return counts.corrupt != 0;
+			(uintmax_t)server->conns[role], role_names[role],
+			(uintmax_t)server->bytes[role]);
+	printf(" corrupt=%ju resets=%ju\n", (uintmax_t)server->corrupt, (uintmax_t)server->resets);
+}
+
+int server_run(const struct options *o)
+{
+	struct server server = {.first = NULL};
+	printf("listening");
+	for (int role = 0; role < ROLES; role++) {
+		for (size_t i = 0; i < o->serve_count[role]; i++)
+			listen_on(&server, (enum role)role, o->serve[role][i]);
+	}
+	printf("\n");
+	if (server.listeners == 0)
+		tool_die("server needs --echo, --sink, --quiet or --source");
+	while (!ev_stopped())
+		ev_turn(-1);
+	report(&server);
+	close_all(&server);
+	return server.corrupt != 0;
 }
