@@ -110,7 +110,8 @@ static int set_up(struct rig *r, struct rig_node *n)
 	return rc != 0 ? rc : node_start(&n->node, bus);
 }
 
-static struct rig_node *start(struct rig *r, enum conf_role role, const char *text, va_list args)
+__attribute__((format(printf, 3, 0))) static struct rig_node *start(
+	struct rig *r, enum conf_role role, const char *text, va_list args)
 {
 	char ini[RIG_TEXT_MAX];
 	int len = vsnprintf(ini, sizeof ini, text, args);

@@ -234,7 +234,7 @@ START_TEST(the_example_is_what_the_code_says)
 	make_example();
 	const char *made = example.text, *end = example.text + example.n;
 	for (;;) {
-		size_t n, m;
+		size_t n = 0, m = 0;
 		const char *want = next_line(&made, end, &n);
 		const char *have = next_line(&part.at, part.end, &m);
 		if (want == NULL && have == NULL)
