@@ -28,16 +28,16 @@ static void touch(struct transport *t)
 		loop_defer(t->bus->loop, &t->flush);
 }
 
-static void arm(struct transport *t)
+/* 0 or ERR_NOMEM: others may have taken the room that the timer left when it fired. */
+static int arm(struct transport *t)
 {
 	uint64_t at = mux_deadline(t->mux);
 	if (t->close_by != 0 && t->close_by < at)
 		at = t->close_by;
 	/* A timer that fires early is cheaper than one moved with every byte. */
 	if (timer_is_set(&t->timer) ? t->timer.at <= at : at == CLOCK_NEVER)
-		return;
-	/* Room for the timer was reserved with transport_new(): this cannot fail. */
-	(void)loop_timer_set(t->bus->loop, &t->timer, at);
+		return 0;
+	return loop_timer_set(t->bus->loop, &t->timer, at);
 }
 
 /* --- the end -------------------------------------------------------------------- */
@@ -422,7 +422,8 @@ static void flush(struct loop_work *work)
 		return;
 	}
 	say_goodbye(t);
-	arm(t);
+	if (arm(t) != 0)
+		end(t, "out of memory");
 }
 
 static void on_timer(struct timer *timer)
