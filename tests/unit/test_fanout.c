@@ -461,6 +461,32 @@ START_TEST(case53_idle_is_not_slow)
 }
 END_TEST
 
+START_TEST(case53_what_is_held_for_slow_members_counts_against_the_memory)
+{
+	enum { CLIENTS = 8 };
+	int b[CLIENTS][N], c[CLIENTS];
+	char buf[65536] = {0};
+	controller = rig_start(&r, CONF_CONTROLLER,
+		"[Cloudbus]\nmemory=1M\n[s]\nbind=tcp://127.0.0.1:%d\nserver=tcp://127.0.0.1:%d\n"
+		"server=tcp://127.0.0.1:%d\nserver=tcp://127.0.0.1:%d\n",
+		port, segment_port[0], segment_port[1], segment_port[2]);
+	RIG_UNTIL(&r, controller->bus.n_transports == N);
+	for (int i = 0; i < CLIENTS; i++)
+		c[i] = connect_all(b[i]);
+	/* Nobody reads: every session's ring fills, until one has to go. */
+	RIG_UNTIL(&r, ({
+		for (int i = 0; i < CLIENTS; i++)
+			(void)!send(c[i], buf, sizeof buf, MSG_NOSIGNAL);
+		ck_assert_uint_le(controller->bus.quota.held, 1 << 20);
+		controller->bus.n_sessions < CLIENTS;
+	}));
+	for (int i = 0; i < CLIENTS; i++) {
+		rig_abort(c[i]);
+		close_all(b[i]);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("fanout");
@@ -482,6 +508,7 @@ int main(void)
 	tcase_add_test(tc, full_duplex_bytes_of_a_lost_member_are_delivered);
 	tcase_add_test(tc, case53_one_member_slow);
 	tcase_add_test(tc, case53_idle_is_not_slow);
+	tcase_add_test(tc, case53_what_is_held_for_slow_members_counts_against_the_memory);
 	suite_add_tcase(s, tc);
 	return unit_main(s);
 }
