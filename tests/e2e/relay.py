@@ -31,6 +31,9 @@ class _Connection:
             sock.settimeout(TURN)
             if sock.family != socket.AF_UNIX:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def start(self):
+        near, far = self.socks
         for args in ((near, far, UP), (far, near, DOWN)):
             threading.Thread(target=self._run, args=args, daemon=True).start()
 
@@ -143,6 +146,7 @@ class Relay:
                 far.close()
                 continue
             self.connections.append(_Connection(self, near, far))
+            self.connections[-1].start()
 
     def hold(self, *ways):
         """Moves nothing more: what is sent piles up, as behind a link that loses its packets."""
