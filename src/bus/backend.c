@@ -127,7 +127,7 @@ static void on_connected(struct connector *c, const struct connector_result *r)
 	for (size_t i = 0; i < bc->n; i++) {
 		if (b->name == NULL) /* the only address there is: no other to try first */
 			break;
-		if (r->failed >> i & 1 || (r->unanswered >> i & 1 && r->err != 0))
+		if (r->failed >> i & 1 || r->unanswered >> i & 1)
 			mark_down(b, &bc->order[i]);
 	}
 	if (r->err == 0)

@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 enum {
-	BUS_READ = 256 << 10,      /* bytes of one read from a transport */
+	BUS_READ = 64 << 10,       /* bytes of one read from a transport */
 	BUS_WRITE = 256 << 10,     /* bytes of one write to a transport */
 	BUS_TURN = 1 << 20,        /* bytes a descriptor may move in one turn of the loop */
 	BUS_TRANSPORTS_MAX = 4096, /* accepted transports of a process */

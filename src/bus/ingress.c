@@ -121,10 +121,16 @@ static void on_accepted(struct listen *l, int fd, const struct addr *peer)
 	}
 	struct transport *t[CONF_SERVERS_MAX];
 	size_t n = 0;
+	bool up = false;
 	for (size_t i = 0; i < in->conf->n_servers; i++) {
+		up = up || server_is_up(&in->server[i]);
 		t[n] = server_next(&in->server[i]);
 		if (t[n] != NULL)
 			n++;
+	}
+	if (up && n == 0) {
+		refuse(in, fd, peer, "its segments allow no more sessions");
+		return;
 	}
 	struct session *s = make_session(in, n > 0 ? n : 1);
 	if (s == NULL) {

@@ -75,6 +75,13 @@ static void retire_worn(struct link *link)
 	}
 }
 
+/* A transport that lasted proves the peer well: the next pauses begin short again. */
+static void forget_backoff(struct link *link)
+{
+	if (bus_now(link->links->bus) - link->ready_at >= LINK_LASTED)
+		link->backoff = LINK_BACKOFF_MIN;
+}
+
 static void on_ready(struct transport *t)
 {
 	struct link *link = t->owner;
@@ -89,7 +96,7 @@ static void on_ready(struct transport *t)
 	if (link->n_ready == 0)
 		log_notice("link %s: up", text_of(link));
 	link->ready[link->n_ready++] = t;
-	link->backoff = LINK_BACKOFF_MIN;
+	link->ready_at = bus_now(link->links->bus);
 	link->complained = false;
 	link->wanted = 1;
 	if (transport_round_trip(t) > LINK_LONG_PATH)
@@ -115,8 +122,11 @@ static void on_goaway(struct transport *t, uint32_t code)
 	if (!link->links->stopped) /* otherwise it answers our own goodbye */
 		log_notice("link %s: the segment goes away (%s); running sessions finish",
 			text_of(link), wire_code_text(code));
-	if (withdraw(link, t) && link->next == NULL)
-		retry_later(link);
+	if (withdraw(link, t)) {
+		forget_backoff(link);
+		if (link->next == NULL)
+			retry_later(link);
+	}
 }
 
 static void on_closed(struct transport *t, const char *why)
@@ -128,6 +138,7 @@ static void on_closed(struct transport *t, const char *why)
 		link->next = NULL;
 		attempt_failed(link, why != NULL ? why : "closed by the peer");
 	} else if (was_ready) {
+		forget_backoff(link);
 		log_notice("link %s: %s: %s", text_of(link),
 			link->n_ready == 0 ? "down" : "a transport was lost",
 			why != NULL ? why : "closed in order");

@@ -18,6 +18,7 @@
 
 #define LINK_BACKOFF_MIN (100 * CLOCK_MS)
 #define LINK_BACKOFF_MAX (5 * CLOCK_SEC)
+#define LINK_LASTED (1 * CLOCK_SEC) /* a transport that did resets the back-off */
 #define LINK_CONNECT_TIMEOUT (5 * CLOCK_SEC)
 #define LINK_LONG_PATH (2 * CLOCK_MS) /* round trip above which one transport is too few */
 
@@ -42,6 +43,7 @@ struct link {
 	size_t n_transports;    /* with those that are on their way out */
 	uint64_t backoff;       /* microseconds; the next pause is up to this */
 	uint64_t tried;         /* when the last attempt began */
+	uint64_t ready_at;      /* when a transport last became ready */
 	bool complained;        /* its failure was logged */
 	uint64_t awaited;       /* until when a session waits for it */
 };

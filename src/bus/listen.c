@@ -48,7 +48,7 @@ static void on_event(struct loop_fd *lfd)
 			pause_accepting(l);
 			return;
 		case SOCK_BROKEN:
-			log_error("accept: %s", strerror(errno));
+			pause_accepting(l);
 			return;
 		}
 	}

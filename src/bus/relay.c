@@ -11,13 +11,24 @@ enum { IOV_MAX_FLUSH = 16 };
 
 /* --- local socket to streams ---------------------------------------------------------- */
 
+/* Keeps the account of whether the session is bulk. */
+static void note_read(struct session *s, size_t n, size_t room)
+{
+	bool great = n >= RELAY_MUCH || (n == room && room >= RELAY_ROOM);
+	if (great && s->bulk < RELAY_BULK)
+		s->bulk++;
+	else if (n < room && !great && s->bulk > 0)
+		s->bulk--;
+}
+
 /*
  * One read from the local socket.  > 0: bytes; 0: nothing now, or the end (s->end_in), or
- * an error that will be dealt with in the next turn.
+ * an error that will be dealt with in the next turn.  A socket that has failed is read
+ * on: what its peer sent before the reset is still there.
  */
 static size_t read_local(struct session *s, uint8_t *to, size_t room)
 {
-	if (s->end_in || s->error != 0 || !(s->local.ready & LOOP_READABLE))
+	if (s->end_in || s->dry || !(s->local.ready & LOOP_READABLE))
 		return 0;
 	ssize_t n;
 	do
@@ -27,26 +38,21 @@ static size_t read_local(struct session *s, uint8_t *to, size_t room)
 		s->local.ready &= ~(unsigned)LOOP_READABLE;
 		return 0;
 	}
-	if (n < 0) {
-		session_fail_later(s, errno);
-		return 0;
-	}
-	if (n == 0) {
+	if (n <= 0) {
 		/* A reset can look like an end: only SO_ERROR tells. */
-		int error = sock_error(s->local.fd);
-		if (error != 0)
-			session_fail_later(s, error);
-		else
-			s->end_in = true;
+		int error = n < 0 ? errno : sock_error(s->local.fd);
 		s->local.ready &= ~(unsigned)LOOP_READABLE;
+		if (error == 0 && s->error == 0) {
+			s->end_in = true;
+			return 0;
+		}
+		s->dry = true;
+		session_fail_later(s, error);
 		return 0;
 	}
-	if ((size_t)n < room && !(s->local.ready & LOOP_MORE))
+	if ((size_t)n < room && s->error == 0 && !(s->local.ready & LOOP_MORE))
 		s->local.ready &= ~(unsigned)LOOP_READABLE;
-	if (n < PIPES_USEFUL && (size_t)n < room)
-		s->bulk = 0;
-	else if (n >= PIPES_USEFUL && s->bulk < RELAY_BULK)
-		s->bulk++;
+	note_read(s, (size_t)n, room);
 	s->active = bus_now(s->bus);
 	return (size_t)n;
 }
@@ -74,6 +80,7 @@ static void read_to_ring(struct session *s)
 	}
 	if (s->ring.buf == NULL && room == 1) {
 		log_error("session %s: no memory for its ring", session_text(s));
+		s->dry = true;
 		session_fail_later(s, ENOMEM);
 		return;
 	}
@@ -141,6 +148,8 @@ size_t relay_pull(struct transport_stream *ts, uint8_t *to, size_t room, enum mu
 	} else {
 		bool again = n > 0 && s->n_live == 1 && s->local.ready & LOOP_READABLE;
 		*more = again ? MUX_MORE : MUX_DRY;
+		if (s->dry) /* and now all that came before the reset is on its way */
+			loop_again(s->bus->loop, &s->local);
 	}
 	return n;
 }
@@ -165,8 +174,7 @@ size_t relay_pull_pipe(
 	 */
 	if (n <= 0)
 		return 0;
-	if (n < PIPES_USEFUL)
-		s->bulk--; /* not to 0: one short piece does not make a trickle */
+	note_read(s, (size_t)n, room);
 	s->active = bus_now(s->bus);
 	*more = MUX_MORE;
 	return (size_t)n;
@@ -276,8 +284,10 @@ size_t relay_take(struct member *m, int fd, size_t n)
 	if (m->pipe == NULL)
 		return 0;
 	ssize_t got = pipes_fill(m->pipe, fd, n);
-	if (got > 0)
+	if (got > 0) {
 		quota_add(s->bus, &s->quota, (size_t)got);
+		s->active = bus_now(s->bus);
+	}
 	flush_pipe(m);
 	return got > 0 ? (size_t)got : 0;
 }

@@ -6,7 +6,11 @@
 
 #include "bus/session.h"
 
-enum { RELAY_BULK = 2 }; /* reads that fill their room until a session counts as bulk */
+enum {
+	RELAY_MUCH = 32 << 10, /* bytes that make a read a great one, */
+	RELAY_ROOM = 4 << 10,  /* or filling all its room, if it is so great */
+	RELAY_BULK = 4,        /* great reads, less the others, that make a session bulk */
+};
 
 /* Local socket to streams: something may be readable. */
 void relay_read(struct session *s);

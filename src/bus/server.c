@@ -161,6 +161,15 @@ struct transport *server_next(struct server *server)
 	return NULL;
 }
 
+bool server_is_up(const struct server *server)
+{
+	for (size_t i = 0; i < server->n_links; i++) {
+		if (server->link[i].watch.link->n_ready > 0)
+			return true;
+	}
+	return false;
+}
+
 void server_kick(struct server *server, uint64_t until)
 {
 	if (server->name != NULL && server->n_links == 0)

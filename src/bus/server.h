@@ -41,6 +41,9 @@ void server_stop(struct server *server);
 /* The transport for a new session: the next of its links that is up; NULL if none is. */
 struct transport *server_next(struct server *server);
 
+/* Whether any of its links is up, though perhaps at its limit of streams. */
+bool server_is_up(const struct server *server);
+
 /* A session waits, until then: what is down is tried at once. */
 void server_kick(struct server *server, uint64_t until);
 

@@ -204,6 +204,25 @@ static void local_failed(struct session *s)
 	session_abort(s, WIRE_ABORTED);
 }
 
+/*
+ * The socket has failed.  What its peer had sent before is still in the kernel or in the
+ * ring, and goes first, as if there were no proxy; for a second at most.
+ */
+static void on_failed(struct session *s)
+{
+	uint64_t now = bus_now(s->bus);
+	if (s->state == SESSION_OPEN && s->deadline == 0)
+		s->deadline = now + FLUSH_PATIENCE;
+	bool left = !s->end_in && (!s->dry || s->ring.head < s->ring.tail);
+	if (s->state != SESSION_OPEN || !left || now >= s->deadline) {
+		local_failed(s);
+		return;
+	}
+	s->local.ready |= LOOP_READABLE;
+	relay_read(s);
+	session_arm(s);
+}
+
 void session_fail_later(struct session *s, int error)
 {
 	if (s->error == 0)
@@ -221,7 +240,7 @@ static void on_local_event(struct loop_fd *lfd)
 			s->error = error;
 	}
 	if (s->error != 0) {
-		local_failed(s);
+		on_failed(s);
 		return;
 	}
 	if (s->state == SESSION_WAITING)
@@ -246,6 +265,8 @@ static uint64_t next_deadline(const struct session *s)
 		at = bus_now(s->bus) + s->poll;
 		return at < s->deadline ? at : s->deadline;
 	case SESSION_OPEN:
+		if (s->error != 0)
+			return s->deadline;
 		if (s->service->idle_timeout != 0)
 			at = s->active + s->service->idle_timeout;
 		slow = fanout_deadline(s);
@@ -283,6 +304,10 @@ static void on_timer(struct timer *timer)
 		return;
 	default:
 		break;
+	}
+	if (s->error != 0) {
+		on_failed(s);
+		return;
 	}
 	if (s->service->idle_timeout != 0 && now >= s->active + s->service->idle_timeout) {
 		log_info("session %s: closed: no byte for idle_timeout", session_text(s));

@@ -69,11 +69,12 @@ struct session {
 	uint64_t active;   /* when a byte last moved */
 	uint64_t deadline; /* of the state, or 0 */
 	int error;         /* errno of the local socket, sticky */
+	bool dry;          /* it has failed, and nothing it had sent is left to read */
 	uint8_t state;     /* enum session_state */
 	bool full_duplex;
 	bool latched;
 	bool local_tcp;
-	uint8_t bulk;               /* reads in a row that gave much, up to RELAY_BULK */
+	uint8_t bulk;               /* 0 .. RELAY_BULK: how much it gives at a read */
 	bool end_in;                /* the local socket's end was read */
 	bool end_out;               /* our end was put on the local socket */
 	bool lost;                  /* a member was lost */
@@ -118,7 +119,8 @@ const char *session_text(const struct session *s);
 
 /* --- between the session's own files ------------------------------------------------ */
 
-/* The local socket failed with this errno: sticky; handled in the next turn. */
+/* The local socket failed with this errno (0: with none of its own): sticky; handled in the next
+ * turn. */
 void session_fail_later(struct session *s, int error);
 
 /* The ends of both directions: what is due is done. */

@@ -16,16 +16,25 @@
 #define LONG_PATH (2 * CLOCK_MS)         /* round trip above which buffers are widened */
 enum {
 	LONG_PATH_BUFFER = 32 << 20, /* bytes */
-	MIXED_WRITE = 64 << 10,      /* bytes staged at once while sparse and bulk streams mix, */
-	MIXED_UNSENT = 128 << 10,    /* bytes the kernel may queue unsent, */
-	MIXED_QUANTUM = 16 << 10,    /* and bytes a turn */
-	BULK_QUANTUM = 256 << 10,    /* bytes a turn where all are bulk */
+	FRAME_ROOM = 8 << 10,        /* bytes: for less no further frame is staged */
+	SHARED_WRITE = 64 << 10,     /* bytes staged at once for several streams: stays in cache */
+	BULK_QUANTUM = 256 << 10,    /* bytes a turn of each stream where all are bulk */
+	/* While sparse and bulk streams mix: */
+	MIXED_QUANTUM = 16 << 10, /* bytes a turn of each stream, */
+	MIXED_TURN = 64 << 10,    /* bytes between two looks at who else is ready, */
+	MIXED_UNSENT = 128 << 10, /* and bytes the kernel may queue unsent */
 };
 
 static void touch(struct transport *t)
 {
 	if (!t->dead)
 		loop_defer(t->bus->loop, &t->flush);
+}
+
+/* Bytes it may move before it is another descriptor's turn. */
+static size_t turn_budget(const struct transport *t)
+{
+	return t->mixed ? MIXED_TURN : BUS_TURN;
 }
 
 /* 0 or ERR_NOMEM: others may have taken the room that the timer left when it fired. */
@@ -232,7 +241,7 @@ static size_t read_some(struct transport *t)
 /* Reads what there is, up to the turn's budget. */
 static void read_all(struct transport *t)
 {
-	size_t budget = BUS_TURN;
+	size_t budget = turn_budget(t);
 	while (t->lfd.ready & LOOP_READABLE) {
 		size_t n = take_long(t);
 		if (n == 0)
@@ -267,18 +276,18 @@ static void sample(struct transport *t)
 	if (now - t->sampled < SAMPLE_INTERVAL)
 		return;
 	struct sock_path path;
-	bool mixed = t->sparse_beside_bulk;
+	t->mixed = t->bulk_seen && t->sparse_seen;
 	/* Where we had too little to send, the path may be faster than it looks. */
 	if (t->is_tcp && sock_path(t->lfd.fd, &path) == 0 &&
 		(!path.app_limited || path.delivery_rate > t->rate)) {
 		t->rate = path.delivery_rate;
 		mux_set_rate(t->mux, t->rate);
 	}
-	if (t->is_tcp && mixed != t->lowat &&
-		sock_notsent_lowat(t->lfd.fd, mixed ? MIXED_UNSENT : 0) == 0)
-		t->lowat = mixed;
-	mux_set_quantum(t->mux, mixed ? MIXED_QUANTUM : BULK_QUANTUM);
-	t->sparse_beside_bulk = false;
+	if (t->is_tcp && t->mixed != t->lowat &&
+		sock_notsent_lowat(t->lfd.fd, t->mixed ? MIXED_UNSENT : 0) == 0)
+		t->lowat = t->mixed;
+	mux_set_quantum(t->mux, t->mixed ? MIXED_QUANTUM : BULK_QUANTUM);
+	t->bulk_seen = t->sparse_seen = false;
 	t->sampled = now;
 }
 
@@ -319,16 +328,16 @@ static void fill(struct transport *t)
 	uint32_t grant;
 	while ((s = mux_next(m, &grant)) != NULL) {
 		const struct transport_stream *ts = mux_user(s);
-		if (mux_waiting(m) > 1 && !ts->ops->is_bulk(ts))
-			t->sparse_beside_bulk = true;
-		size_t stop = t->lowat && mux_waiting(m) > 1 ? MIXED_WRITE : BUS_WRITE;
-		if (n + 2 * WIRE_HEADER > stop)
+		if (mux_waiting(m) > 1)
+			*(ts->ops->is_bulk(ts) ? &t->bulk_seen : &t->sparse_seen) = true;
+		size_t stop = mux_waiting(m) > 1 ? SHARED_WRITE : BUS_WRITE - FRAME_ROOM;
+		if (n >= stop)
 			break;
 		size_t header = stage_pipe(t, s, grant, t->out + n);
 		n += header;
 		if (header > 0)
 			break;
-		size_t room = stop - n - WIRE_HEADER;
+		size_t room = BUS_WRITE - n - WIRE_HEADER;
 		n += stage_copy(t, s, grant < room ? grant : room, t->out + n);
 	}
 	t->out_begin = 0;
@@ -375,7 +384,7 @@ static void say_goodbye(struct transport *t)
 /* Stages and writes until nothing is left, the socket is full or the turn's share is used. */
 static int write_all(struct transport *t)
 {
-	size_t budget = BUS_TURN;
+	size_t budget = turn_budget(t);
 	while (t->lfd.ready & LOOP_WRITABLE) {
 		if (t->out == NULL) {
 			if (!mux_has_output(t->mux))

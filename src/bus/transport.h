@@ -83,9 +83,10 @@ struct transport {
 	const char *why;   /* of the end */
 	struct addr peer;
 	bool is_tcp;
-	bool sparse_beside_bulk; /* since the last sample: who is quick waited for who is big */
-	bool lowat;              /* little is queued in the kernel for that reason */
-	bool long_frames;        /* the last frame was long: read its header alone */
+	bool bulk_seen, sparse_seen; /* since the last sample, while several streams waited */
+	bool mixed;                  /* as the last sample found it */
+	bool lowat;                  /* little is queued in the kernel for that reason */
+	bool long_frames;            /* the last frame was long: read its header alone */
 	bool shut, dead;
 };
 

@@ -410,7 +410,7 @@ size_t mux_commit(struct mux_stream *s, uint32_t n, enum mux_more more, uint64_t
 {
 	struct mux *m = s->mux;
 	assert(s->tx == STREAM_OPEN);
-	sched_charge(&m->sched, &s->sched, (uint64_t)n + WIRE_HEADER);
+	sched_charge(&m->sched, &s->sched, n);
 	credit_tx_sent(&s->tx_credit, n);
 	s->wants = more == MUX_MORE;
 	size_t length = n > 0 || more == MUX_END ? WIRE_HEADER : 0;

@@ -6,7 +6,10 @@
 #include <assert.h>
 #include <string.h>
 
-/* A stream reset by its opener sooner than this, and without an answer, costs a point. */
+/*
+ * A stream reset by its opener sooner than this, and before a byte went either way, costs a
+ * point.  (The losers of a latch have carried the request.)
+ */
 #define RAPID_RESET (1 * CLOCK_SEC)
 
 /* Whatever the first bytes are: not a word about frames to one who speaks another protocol. */
@@ -158,7 +161,8 @@ static int on_reset(struct mux *m, struct mux_stream *s, const struct decoder_ou
 	uint32_t code = wire_get_reset(f->p);
 	/* The answer to our own RESET is a duty, and free. */
 	bool unanswered = s->tx == STREAM_OPEN && s->tx_credit.sent == 0;
-	bool rapid = !s->ours && unanswered && now - s->opened < RAPID_RESET;
+	bool unused = unanswered && s->rx_credit.received == 0;
+	bool rapid = !s->ours && unused && now - s->opened < RAPID_RESET;
 	if (rapid && spend(m, now, "streams opened and reset at once") != 0)
 		return ERR_LIMIT;
 	if (mux_impl_is_heard(s))

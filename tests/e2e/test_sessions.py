@@ -99,7 +99,7 @@ def test_case_03_backend_reset_reaches_the_client_after_the_data(pair):
 
 def test_case_03_backend_reset_in_mid_stream(pair):
     client, server = pair()
-    data = pattern(8 * MIB)
+    data = pattern(64 * MIB)  # more than all buffers on the way take
     sending = Task(server.send, data)
     assert client.recv_exactly(MIB) == data[:MIB]
     server.reset()
@@ -108,6 +108,25 @@ def test_case_03_backend_reset_in_mid_stream(pair):
     assert data[MIB:].startswith(end.data)
     with pytest.raises(OSError):
         sending.result()
+
+
+def test_case_03_last_words_before_a_reset_arrive(pair):
+    """An answer with a reset right behind it: as without a proxy, the answer comes first."""
+    for _ in range(20):
+        client, server = pair()
+        data = pattern(16 * 1024)
+        server.send(data)
+        server.reset()
+        assert client.recv_end() == (data, RST)
+
+
+def test_case_02_last_words_before_a_reset_arrive(pair):
+    for _ in range(20):
+        client, server = pair()
+        data = pattern(16 * 1024)
+        client.send(data)
+        client.reset()
+        assert server.recv_end() == (data, RST)
 
 
 def test_case_04_fin_both_ways_at_once(bus, pair):

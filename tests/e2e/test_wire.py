@@ -603,3 +603,19 @@ def test_case_38_connections_that_are_gone_before_they_are_accepted(segment):
     for _ in range(300):
         stream = segment.bus.connect(segment.url)
         stream.reset()
+
+
+def test_segment_that_greets_and_goes_is_backed_off_from(bus, fake):
+    """HELLO alone does not reset the back-off: only a transport that lasts a second does."""
+    listener, _ = fake
+    gaps, last = [], None
+    for _ in range(7):
+        peer = Peer.accept(listener)
+        now = time.monotonic()
+        if last is not None:
+            gaps.append(now - last)
+        last = now
+        peer.send(proto.ping(7))
+        peer.expect_pong(7)  # it has seen our HELLO
+        peer.stream.reset()
+    assert gaps[-1] >= 0.8, gaps  # the sixth pause is 1.6 s at least, less what the peer takes
