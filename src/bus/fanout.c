@@ -86,15 +86,15 @@ void fanout_lost(struct member *m, uint32_t code)
 
 /* --- what a stream calls ---------------------------------------------------------------- */
 
-static void on_data(struct transport_stream *ts, const uint8_t *p, size_t n, bool fin)
+static void on_data(struct transport_stream *ts, const struct mux_event *ev)
 {
 	struct member *m = container_of(ts, struct member, ts);
 	struct session *s = m->session;
-	if (n > 0 && !s->full_duplex && !s->latched)
+	if (ev->n > 0 && !s->full_duplex && !s->latched)
 		latch(m);
-	if (n > 0 && !relay_deliver(m, p, n))
+	if (ev->n > 0 && !relay_deliver(m, ev))
 		return;
-	if (!fin)
+	if (!ev->fin)
 		return;
 	m->fin_in = true;
 	if (s->state == SESSION_OPEN)

@@ -167,16 +167,20 @@ size_t relay_pull_pipe(
 	struct session *s = m->session;
 	if (m->sent < s->ring.tail || s->n_live != 1 || s->end_in || s->error != 0)
 		return 0;
-	ssize_t n = pipes_fill(pipe, s->local.fd, room);
-	/*
-	 * An end, an error, or nothing there (or an urgent byte, at which splice stops
-	 * for good): a plain read finds out which.
-	 */
+	int64_t there = sock_queued_in(s->local.fd);
+	if (there < RELAY_MUCH)
+		return 0;
+	/* At an urgent byte splice stops for good: a plain read takes it. */
+	ssize_t n = pipes_fill(pipe, s->local.fd, (size_t)there < room ? (size_t)there : room);
 	if (n <= 0)
 		return 0;
 	note_read(s, (size_t)n, room);
 	s->active = bus_now(s->bus);
 	*more = MUX_MORE;
+	if (n == there && !(s->local.ready & LOOP_MORE)) {
+		s->local.ready &= ~(unsigned)LOOP_READABLE;
+		*more = MUX_DRY;
+	}
 	return (size_t)n;
 }
 
@@ -190,12 +194,16 @@ static void write_failed(struct session *s, int error)
 		session_fail_later(s, error);
 }
 
-/* Tries to write at once what came; returns how much was taken. */
-static size_t write_now(struct session *s, const uint8_t *p, size_t n)
+/*
+ * Tries to write at once what came; returns how much was taken.  Of a frame that goes on,
+ * the kernel may keep a last short segment for the rest, which is here any moment.
+ */
+static size_t write_now(struct session *s, const uint8_t *p, size_t n, bool part)
 {
+	int flags = MSG_NOSIGNAL | (part ? MSG_MORE : 0);
 	size_t done = 0;
 	while (done < n && s->error == 0 && s->local.ready & LOOP_WRITABLE) {
-		ssize_t w = send(s->local.fd, p + done, n - done, MSG_NOSIGNAL);
+		ssize_t w = send(s->local.fd, p + done, n - done, flags);
 		if (w >= 0)
 			done += (size_t)w;
 		else if (errno != EINTR)
@@ -204,18 +212,18 @@ static size_t write_now(struct session *s, const uint8_t *p, size_t n)
 	return done;
 }
 
-bool relay_deliver(struct member *m, const uint8_t *p, size_t n)
+bool relay_deliver(struct member *m, const struct mux_event *ev)
 {
 	struct session *s = m->session;
-	size_t done = 0;
+	size_t done = 0, n = ev->n;
 	s->active = bus_now(s->bus);
 	if (s->state == SESSION_OPEN && !relay_member_holds(m)) {
-		done = write_now(s, p, n);
+		done = write_now(s, ev->p, n, ev->part);
 		transport_consumed(&m->ts, done);
 	}
 	if (done == n)
 		return true;
-	if (fifo_append(&m->rx, s->bus->mem, p + done, n - done) != 0) {
+	if (fifo_append(&m->rx, s->bus->mem, ev->p + done, n - done) != 0) {
 		log_error("session %s: no memory for %zu unread bytes", session_text(s), n - done);
 		session_abort(s, WIRE_INTERNAL);
 		return false;

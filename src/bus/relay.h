@@ -31,8 +31,8 @@ size_t relay_pull_pipe(
  */
 size_t relay_take(struct member *m, int fd, size_t n);
 
-/* n bytes came from a member: to the local socket, or held.  False: the session is over. */
-bool relay_deliver(struct member *m, const uint8_t *p, size_t n);
+/* MUX_DATA came from a member: to the local socket, or held.  False: the session is over. */
+bool relay_deliver(struct member *m, const struct mux_event *ev);
 
 /* Writes what is held to the local socket, as far as it takes it. */
 void relay_flush(struct session *s);

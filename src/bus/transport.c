@@ -19,8 +19,9 @@ enum {
 	FRAME_ROOM = 8 << 10,        /* bytes: for less no further frame is staged */
 	SHARED_WRITE = 64 << 10,     /* bytes staged at once for several streams: stays in cache */
 	BULK_QUANTUM = 256 << 10,    /* bytes a turn of each stream where all are bulk */
+	SPARSE_READ = 16 << 10,      /* a stream whose source gives less, and no more, is sparse */
 	/* While sparse and bulk streams mix: */
-	MIXED_QUANTUM = 16 << 10, /* bytes a turn of each stream, */
+	MIXED_QUANTUM = 80 << 10, /* bytes a turn of each stream: whole messages of 64 KiB, */
 	MIXED_TURN = 64 << 10,    /* bytes between two looks at who else is ready, */
 	MIXED_UNSENT = 128 << 10, /* and bytes the kernel may queue unsent */
 };
@@ -139,7 +140,7 @@ static void dispatch(struct transport *t, const struct mux_event *ev)
 	struct transport_stream *ts = ev->user;
 	switch (ev->type) {
 	case MUX_DATA:
-		ts->ops->data(ts, ev->p, ev->n, ev->fin);
+		ts->ops->data(ts, ev);
 		break;
 	case MUX_RESET:
 		mux_close(ev->stream, ev->code, bus_now(t->bus));
@@ -204,7 +205,7 @@ static size_t take_long(struct transport *t)
 	size_t got = ts->ops->take(ts, t->lfd.fd, n);
 	t->long_frames = got > 0;
 	if (got > 0 && mux_took(t->mux, (uint32_t)got, bus_now(t->bus)) && ts->stream != NULL)
-		ts->ops->data(ts, NULL, 0, true);
+		ts->ops->data(ts, &(struct mux_event){.type = MUX_DATA, .fin = true});
 	return got;
 }
 
@@ -307,6 +308,7 @@ static size_t stage_pipe(struct transport *t, struct mux_stream *s, uint32_t gra
 		return 0;
 	enum mux_more more;
 	size_t got = ts->ops->pull_pipe(ts, t->pipe, grant, &more);
+	t->bulk_seen = true;
 	return got == 0 ? 0 : mux_commit(s, (uint32_t)got, more, bus_now(t->bus), header);
 }
 
@@ -315,7 +317,12 @@ static size_t stage_copy(struct transport *t, struct mux_stream *s, size_t grant
 {
 	struct transport_stream *ts = mux_user(s);
 	enum mux_more more;
+	bool alone = mux_waiting(t->mux) == 1;
 	size_t got = ts->ops->pull(ts, to + WIRE_HEADER, grant, &more);
+	if (got >= SPARSE_READ)
+		t->bulk_seen = true;
+	else if (!alone && got > 0 && more != MUX_MORE)
+		t->sparse_seen = true;
 	return got + mux_commit(s, (uint32_t)got, more, bus_now(t->bus), to);
 }
 
@@ -327,9 +334,6 @@ static void fill(struct transport *t)
 	struct mux_stream *s;
 	uint32_t grant;
 	while ((s = mux_next(m, &grant)) != NULL) {
-		const struct transport_stream *ts = mux_user(s);
-		if (mux_waiting(m) > 1)
-			*(ts->ops->is_bulk(ts) ? &t->bulk_seen : &t->sparse_seen) = true;
 		size_t stop = mux_waiting(m) > 1 ? SHARED_WRITE : BUS_WRITE - FRAME_ROOM;
 		if (n >= stop)
 			break;

@@ -16,8 +16,8 @@ struct transport_stream;
 
 /* What the user of a stream does when something comes; all are called from the loop. */
 struct transport_stream_ops {
-	/* n bytes came (p is valid during the call); with `fin` nothing follows. */
-	void (*data)(struct transport_stream *ts, const uint8_t *p, size_t n, bool fin);
+	/* MUX_DATA came; the bytes are valid during the call. */
+	void (*data)(struct transport_stream *ts, const struct mux_event *ev);
 	/*
 	 * The peer reset the stream, or the transport is lost (WIRE_LINK_LOST).  It is
 	 * given back already: ts->stream is NULL.
@@ -83,7 +83,7 @@ struct transport {
 	const char *why;   /* of the end */
 	struct addr peer;
 	bool is_tcp;
-	bool bulk_seen, sparse_seen; /* since the last sample, while several streams waited */
+	bool bulk_seen, sparse_seen; /* since the last sample; sparse only beside others */
 	bool mixed;                  /* as the last sample found it */
 	bool lowat;                  /* little is queued in the kernel for that reason */
 	bool long_frames;            /* the last frame was long: read its header alone */

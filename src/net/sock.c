@@ -276,6 +276,12 @@ int64_t sock_queued_out(int fd)
 	return ioctl(fd, SIOCOUTQ, &bytes) == 0 ? bytes : -1;
 }
 
+int64_t sock_queued_in(int fd)
+{
+	int bytes;
+	return ioctl(fd, SIOCINQ, &bytes) == 0 ? bytes : -1;
+}
+
 int sock_widen(int fd, int bytes)
 {
 	int have;

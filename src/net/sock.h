@@ -85,6 +85,9 @@ int sock_linger_off(int fd);
  */
 int64_t sock_queued_out(int fd);
 
+/* Bytes that can be read now; -1 with errno when it cannot be told. */
+int64_t sock_queued_in(int fd);
+
 /* Writable again only below this many unsent bytes; 0: the system's default.  0 or ERR_SYS. */
 int sock_notsent_lowat(int fd, uint32_t bytes);
 

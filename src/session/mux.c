@@ -12,7 +12,8 @@
 #define PROBE_INTERVAL (1 * CLOCK_SEC)
 enum {
 	WORN_MARGIN = 1 << 16, /* ids left when a transport should be replaced */
-	FRAME_CAP_MIN = 1400,  /* bytes: about one segment */
+	FRAME_CAP_STEP = 64 << 10,
+	FRAME_CAP_MIN = 1400, /* bytes: about one segment */
 	FRAME_CAP_START = 256 << 10,
 };
 
@@ -437,6 +438,8 @@ void mux_set_rate(struct mux *m, uint64_t bytes_per_sec)
 		cap = FRAME_CAP_START;
 	if (cap < FRAME_CAP_MIN)
 		cap = FRAME_CAP_MIN;
+	if (cap > FRAME_CAP_STEP)
+		cap -= cap % FRAME_CAP_STEP; /* whole pages, where payload is spliced */
 	m->frame_cap = cap > WIRE_DATA_MAX ? WIRE_DATA_MAX : (uint32_t)cap;
 }
 

@@ -59,8 +59,9 @@ struct mux_event {
 	void *user; /* the stream's */
 	const uint8_t *p;
 	size_t n;
-	bool fin;
-	uint32_t code;                /* enum wire_code, or one not known */
+	bool fin;      /* DATA: nothing follows on the stream */
+	bool part;     /* DATA: the frame goes on, its sender has sent the rest already */
+	uint32_t code; /* enum wire_code, or one not known */
 	const struct wire_open *open; /* OPEN; valid until the next mux_receive() */
 };
 

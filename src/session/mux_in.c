@@ -285,7 +285,8 @@ static int on_data(struct mux *m, const struct decoder_out *f, uint64_t now, str
 			.user = s->user,
 			.p = f->p,
 			.n = f->n,
-			.fin = fin};
+			.fin = fin,
+			.part = !f->last};
 	if (f->last)
 		m->data = NULL;
 	if (fin)
