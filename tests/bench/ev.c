@@ -66,6 +66,13 @@ void ev_want(struct ev *e, uint32_t want)
 	e->want = want;
 }
 
+void ev_give_back(struct ev *e)
+{
+	if (e->fd >= 0 && epoll_ctl(epfd, EPOLL_CTL_DEL, e->fd, NULL) < 0)
+		tool_die("epoll_ctl: %s", strerror(errno));
+	e->fd = -1;
+}
+
 void ev_close(struct ev *e)
 {
 	if (e->fd >= 0)

@@ -40,7 +40,7 @@ static void stdin_event(struct ev *e, uint32_t events)
 	char buffer[64];
 	(void)events;
 	if (read(e->fd, buffer, sizeof buffer) <= 0)
-		e->fd = -1;
+		ev_give_back(e);
 }
 
 static void hold(void)
@@ -50,6 +50,7 @@ static void hold(void)
 		return;
 	while (in.fd >= 0 && !ev_stopped())
 		ev_turn(-1);
+	ev_give_back(&in);
 }
 
 int idle_run(const struct options *o)
