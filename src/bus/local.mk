@@ -9,6 +9,7 @@ libbus_a_SOURCES = \
 	src/bus/link.c src/bus/link.h \
 	src/bus/listen.c src/bus/listen.h \
 	src/bus/node.c src/bus/node.h \
+	src/bus/output.c src/bus/output.h \
 	src/bus/pipes.c src/bus/pipes.h \
 	src/bus/quota.c src/bus/quota.h \
 	src/bus/relay.c src/bus/relay.h \

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "bus/output.h"
 #include "bus/quota.h"
 #include "net/sock.h"
 
@@ -11,31 +12,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define SAMPLE_INTERVAL (200 * CLOCK_MS) /* between looks at the path */
-#define CLOSE_PATIENCE (2 * CLOCK_SEC)   /* from our FIN to the peer's */
-#define LONG_PATH (2 * CLOCK_MS)         /* round trip above which buffers are widened */
-enum {
-	LONG_PATH_BUFFER = 32 << 20, /* bytes */
-	FRAME_ROOM = 8 << 10,        /* bytes: for less no further frame is staged */
-	SHARED_WRITE = 64 << 10,     /* bytes staged at once for several streams: stays in cache */
-	BULK_QUANTUM = 256 << 10,    /* bytes a turn of each stream where all are bulk */
-	SPARSE_READ = 16 << 10,      /* a stream whose source gives less, and no more, is sparse */
-	/* While sparse and bulk streams mix: */
-	MIXED_QUANTUM = 80 << 10, /* bytes a turn of each stream: whole messages of 64 KiB, */
-	MIXED_TURN = 64 << 10,    /* bytes between two looks at who else is ready, */
-	MIXED_UNSENT = 128 << 10, /* and bytes the kernel may queue unsent */
-};
+#define CLOSE_PATIENCE (2 * CLOCK_SEC) /* from our FIN to the peer's */
+#define LONG_PATH (2 * CLOCK_MS)       /* round trip above which buffers are widened */
+enum { LONG_PATH_BUFFER = 32 << 20 };  /* bytes */
 
 static void touch(struct transport *t)
 {
 	if (!t->dead)
 		loop_defer(t->bus->loop, &t->flush);
-}
-
-/* Bytes it may move before it is another descriptor's turn. */
-static size_t turn_budget(const struct transport *t)
-{
-	return t->mixed ? MIXED_TURN : BUS_TURN;
 }
 
 /* 0 or ERR_NOMEM: others may have taken the room that the timer left when it fired. */
@@ -242,7 +226,7 @@ static size_t read_some(struct transport *t)
 /* Reads what there is, up to the turn's budget. */
 static void read_all(struct transport *t)
 {
-	size_t budget = turn_budget(t);
+	size_t budget = output_turn(t);
 	while (t->lfd.ready & LOOP_READABLE) {
 		size_t n = take_long(t);
 		if (n == 0)
@@ -268,114 +252,6 @@ static void on_event(struct loop_fd *lfd)
 	touch(t);
 }
 
-/* --- out ------------------------------------------------------------------------ */
-
-/* Looks at the path now and then: frames and queues are cut to its rate and its users. */
-static void sample(struct transport *t)
-{
-	uint64_t now = bus_now(t->bus);
-	if (now - t->sampled < SAMPLE_INTERVAL)
-		return;
-	struct sock_path path;
-	t->mixed = t->bulk_seen && t->sparse_seen;
-	/* Where we had too little to send, the path may be faster than it looks. */
-	if (t->is_tcp && sock_path(t->lfd.fd, &path) == 0 &&
-		(!path.app_limited || path.delivery_rate > t->rate)) {
-		t->rate = path.delivery_rate;
-		mux_set_rate(t->mux, t->rate);
-	}
-	if (t->is_tcp && t->mixed != t->lowat &&
-		sock_notsent_lowat(t->lfd.fd, t->mixed ? MIXED_UNSENT : 0) == 0)
-		t->lowat = t->mixed;
-	mux_set_quantum(t->mux, t->mixed ? MIXED_QUANTUM : BULK_QUANTUM);
-	t->bulk_seen = t->sparse_seen = false;
-	t->sampled = now;
-}
-
-/*
- * The stream's next frame goes through a pipe, if it is worth it: the pipe is filled before
- * the header is made, so that the length is one that can be paid.  The header's length,
- * or 0: it is to be copied.
- */
-static size_t stage_pipe(struct transport *t, struct mux_stream *s, uint32_t grant, uint8_t *header)
-{
-	struct transport_stream *ts = mux_user(s);
-	if (grant < PIPES_USEFUL || !ts->ops->is_bulk(ts))
-		return 0;
-	if (t->pipe == NULL)
-		t->pipe = pipes_get(&t->bus->pipes);
-	if (t->pipe == NULL)
-		return 0;
-	enum mux_more more;
-	size_t got = ts->ops->pull_pipe(ts, t->pipe, grant, &more);
-	t->bulk_seen = true;
-	return got == 0 ? 0 : mux_commit(s, (uint32_t)got, more, bus_now(t->bus), header);
-}
-
-/* The stream's next frame by way of the staged output.  Its length with the header. */
-static size_t stage_copy(struct transport *t, struct mux_stream *s, size_t grant, uint8_t *to)
-{
-	struct transport_stream *ts = mux_user(s);
-	enum mux_more more;
-	bool alone = mux_waiting(t->mux) == 1;
-	size_t got = ts->ops->pull(ts, to + WIRE_HEADER, grant, &more);
-	if (got >= SPARSE_READ)
-		t->bulk_seen = true;
-	else if (!alone && got > 0 && more != MUX_MORE)
-		t->sparse_seen = true;
-	return got + mux_commit(s, (uint32_t)got, more, bus_now(t->bus), to);
-}
-
-/* Stages control frames, then payload in turns, the last of it perhaps in the pipe. */
-static void fill(struct transport *t)
-{
-	struct mux *m = t->mux;
-	size_t n = mux_control(m, t->out, BUS_WRITE, bus_now(t->bus));
-	struct mux_stream *s;
-	uint32_t grant;
-	while ((s = mux_next(m, &grant)) != NULL) {
-		size_t stop = mux_waiting(m) > 1 ? SHARED_WRITE : BUS_WRITE - FRAME_ROOM;
-		if (n >= stop)
-			break;
-		size_t header = stage_pipe(t, s, grant, t->out + n);
-		n += header;
-		if (header > 0)
-			break;
-		size_t room = BUS_WRITE - n - WIRE_HEADER;
-		n += stage_copy(t, s, grant < room ? grant : room, t->out + n);
-	}
-	t->out_begin = 0;
-	t->out_end = n;
-}
-
-static size_t staged(const struct transport *t)
-{
-	return t->out_end - t->out_begin + (t->pipe != NULL ? t->pipe->length : 0);
-}
-
-/* Writes what is staged.  0; ERR_AGAIN when the socket is full; ERR_SYS. */
-static int drain(struct transport *t)
-{
-	while (staged(t) > 0) {
-		ssize_t n;
-		int more = t->pipe != NULL && t->pipe->length > 0 ? MSG_MORE : 0;
-		if (t->out_begin < t->out_end) {
-			n = send(t->lfd.fd, t->out + t->out_begin, t->out_end - t->out_begin,
-				MSG_NOSIGNAL | more);
-			t->out_begin += n > 0 ? (size_t)n : 0;
-		} else {
-			n = pipes_drain(t->pipe, t->lfd.fd, t->pipe->length);
-		}
-		if (n < 0 && errno == EAGAIN) {
-			t->lfd.ready &= ~(unsigned)LOOP_WRITABLE;
-			return ERR_AGAIN;
-		}
-		if (n < 0 && errno != EINTR)
-			return ERR_SYS;
-	}
-	return 0;
-}
-
 static void say_goodbye(struct transport *t)
 {
 	if (t->shut || t->out != NULL || !mux_is_finished(t->mux))
@@ -385,43 +261,14 @@ static void say_goodbye(struct transport *t)
 	(void)shutdown(t->lfd.fd, SHUT_WR);
 }
 
-/* Stages and writes until nothing is left, the socket is full or the turn's share is used. */
-static int write_all(struct transport *t)
-{
-	size_t budget = turn_budget(t);
-	while (t->lfd.ready & LOOP_WRITABLE) {
-		if (t->out == NULL) {
-			if (!mux_has_output(t->mux))
-				break;
-			t->out = bus_buffer_get(t->bus);
-			if (t->out == NULL)
-				return ERR_NOMEM;
-			fill(t);
-		}
-		size_t n = staged(t);
-		int rc = drain(t);
-		if (rc != 0)
-			return rc;
-		bus_buffer_put(t->bus, t->out);
-		t->out = NULL;
-		if (n >= budget) {
-			touch(t);
-			break;
-		}
-		budget -= n;
-	}
-	if (t->out == NULL) {
-		pipes_put(&t->bus->pipes, t->pipe);
-		t->pipe = NULL;
-	}
-	return 0;
-}
-
 static void flush(struct loop_work *work)
 {
 	struct transport *t = container_of(work, struct transport, flush);
-	sample(t);
-	int rc = write_all(t);
+	output_sample(t);
+	bool more = false;
+	int rc = output_write(t, &more);
+	if (more)
+		touch(t);
 	if (rc == ERR_SYS) {
 		/* What the peer had sent before it closed still counts: read it first. */
 		const char *why = strerror(errno);

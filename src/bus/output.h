@@ -1,0 +1,23 @@
+/*
+ * output - what leaves on a transport: whose frames, how much at once, and how it is
+ * written.  Private to transport.
+ */
+#ifndef CB_BUS_OUTPUT_H
+#define CB_BUS_OUTPUT_H
+
+#include "bus/transport.h"
+
+/* Bytes the transport may move before it is another descriptor's turn. */
+size_t output_turn(const struct transport *t);
+
+/* Looks at the path now and then: frames and queues are cut to its rate and its users. */
+void output_sample(struct transport *t);
+
+/*
+ * Stages and writes until nothing is left, the socket is full or the turn's share is used:
+ * then *more is set, and it is to be called again in the next turn.  0; ERR_AGAIN: go on
+ * when the socket is writable; ERR_SYS with errno; ERR_NOMEM.
+ */
+int output_write(struct transport *t, bool *more);
+
+#endif
