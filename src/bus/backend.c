@@ -134,6 +134,7 @@ static void on_connected(struct connector *c, const struct connector_result *r)
 		mark_up(b, &bc->order[r->index]);
 	forget_order(bc);
 	if (r->err == 0) {
+		bc->broken = r->broken;
 		bc->done(bc, r->fd, 0, NULL);
 		return;
 	}

@@ -35,6 +35,7 @@ struct backend_connect {
 	struct addr *order; /* n of them, in the order to try */
 	size_t n;
 	uint64_t deadline;
+	int broken; /* with success: as in struct connector_result */
 	/*
 	 * fd >= 0: connected, the callee's.  Otherwise the wire_code to reset with, and
 	 * words.  It is idle by then and may be freed.

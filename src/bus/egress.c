@@ -49,6 +49,9 @@ static void on_connected(struct backend_connect *bc, int fd, uint32_t code, cons
 		session_abort(s, WIRE_INTERNAL);
 		return;
 	}
+	/* A backend may speak and reset before we notice that it accepted. */
+	if (bc->broken != 0)
+		session_fail_later(s, bc->broken);
 	s->ops = &open_ops;
 	s->owner = p->egress;
 	loop_free_later(s->bus->loop, p);

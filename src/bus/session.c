@@ -100,6 +100,8 @@ void session_start(struct session *s)
 	}
 	/* The descriptor is new: whether it can be written or read is found by trying. */
 	s->local.ready |= LOOP_READABLE | LOOP_WRITABLE;
+	if (s->reset_due)
+		session_reset_local(s, WIRE_ABORTED);
 	relay_flush(s);
 	if (s->state == SESSION_OPEN)
 		relay_read(s);
@@ -180,6 +182,11 @@ void session_reset_local(struct session *s, uint32_t code)
 	if (s->state >= SESSION_FLUSHING)
 		return;
 	close_streams(s, code);
+	/* What came before the reset waits for the backend, if it is still being dialled. */
+	if (s->state == SESSION_WAITING && relay_holds(s)) {
+		s->reset_due = true;
+		return;
+	}
 	set_state(s, SESSION_FLUSHING);
 	s->deadline = bus_now(s->bus) + FLUSH_PATIENCE;
 	s->poll = POLL_FIRST;

@@ -78,6 +78,7 @@ struct session {
 	bool end_in;                /* the local socket's end was read */
 	bool end_out;               /* our end was put on the local socket */
 	bool lost;                  /* a member was lost */
+	bool reset_due;             /* the far side has reset it before the backend was there */
 	uint16_t n_members, n_live; /* live: not MEMBER_GONE */
 	uint32_t poll;              /* FLUSHING: microseconds to the next look at the queue */
 	struct member members[];

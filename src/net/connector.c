@@ -183,7 +183,10 @@ static void on_event(struct loop_fd *lfd)
 	int sys = rc == ERR_AGAIN ? ECONNRESET : errno;
 	if (is_settled(c))
 		return;
-	if (rc == 0) {
+	/* These two come only after the handshake: it was connected, and may have been heard. */
+	bool broken = rc != 0 && (sys == ECONNRESET || sys == EPIPE);
+	if (rc == 0 || broken) {
+		c->result.broken = broken ? sys : 0;
 		note_success(a, loop_remove(c->loop, lfd));
 		return;
 	}

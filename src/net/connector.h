@@ -36,6 +36,12 @@ struct connector_result {
 	int fd;       /* the callee's from here on; -1 without success */
 	size_t index; /* of the address that won */
 	/*
+	 * With success: the errno of a failure that came after it was connected, and that the
+	 * socket itself does not tell any more; 0: none.  What the peer had sent before can be
+	 * read.
+	 */
+	int broken;
+	/*
 	 * The errno of the attempt that says most; 0: none failed.  A lack of our own
 	 * (EMFILE, ENFILE, ENOBUFS, ENOMEM) comes first, an address family without a
 	 * route last, the latest of equals wins.
