@@ -21,6 +21,9 @@ EXTRA_DIST += \
 	tests/bench/picture.py \
 	tests/bench/place.py \
 	tests/bench/report.py \
+	tests/bench/results/results.json \
+	tests/bench/results/results.svg \
+	tests/bench/results/results.txt \
 	tests/bench/rows.py \
 	tests/bench/systems.py
 TESTS += tests/bench/smoke
