@@ -46,6 +46,57 @@ START_TEST(more_than_a_window)
 }
 END_TEST
 
+enum { MANY = 1024, SHARE = 20000 };
+
+/*
+ * Opens MANY streams, of which the readers of the first `stopped` read nothing, and sends
+ * SHARE bytes on each.  Every other stream gets all of it.  Bytes that it took.
+ */
+static uint64_t crowd(size_t stopped)
+{
+	struct mux_options a = pair_options(MUX_DIALLED), b = pair_options(MUX_ACCEPTED);
+	a.max_streams = b.max_streams = MANY;
+	pair_init(&p, NULL, &a, &b);
+	pair_run(&p);
+	struct end_stream *st[MANY], *far[MANY];
+	for (size_t i = 0; i < MANY; i++) {
+		st[i] = open_one(&far[i]);
+		far[i]->stalled = i < stopped;
+	}
+	for (size_t i = 0; i < MANY; i++)
+		end_give(st[i], SHARE, true);
+	pair_run(&p);
+	for (size_t i = 0; i < MANY; i++) {
+		ck_assert_uint_eq(far[i]->got, i < stopped ? a.window : SHARE);
+		ck_assert(far[i]->got_end == (i >= stopped));
+	}
+	uint64_t n = p.a.bytes_out;
+	for (size_t i = 0; i < stopped; i++) {
+		far[i]->stalled = false;
+		end_read(far[i], far[i]->unread);
+	}
+	pair_run(&p);
+	for (size_t i = 0; i < MANY; i++)
+		ck_assert_uint_eq(far[i]->got, SHARE);
+	finish();
+	return n;
+}
+
+START_TEST(case_12_one_reader_stopped_1023_active)
+{
+	/* Their throughput: bytes delivered for each byte that the transport carries. */
+	uint64_t alone = crowd(0), beside = crowd(1);
+	double share = (double)(MANY - 1) * SHARE / (double)beside;
+	ck_assert(share >= 0.95 * ((double)MANY * SHARE / (double)alone));
+}
+END_TEST
+
+START_TEST(case_13_1023_readers_stopped_one_active)
+{
+	(void)crowd(MANY - 1);
+}
+END_TEST
+
 START_TEST(slow_reader_stops_its_stream_only)
 {
 	struct end_stream *slow, *quick;
@@ -331,6 +382,8 @@ int main(void)
 	Suite *s = suite_create("mux_flow");
 	TCase *t = tcase_create("all");
 	tcase_set_timeout(t, 60);
+	tcase_add_test(t, case_12_one_reader_stopped_1023_active);
+	tcase_add_test(t, case_13_1023_readers_stopped_one_active);
 	tcase_add_test(t, more_than_a_window);
 	tcase_add_test(t, slow_reader_stops_its_stream_only);
 	tcase_add_test(t, case_14_both_sides_blocked);
