@@ -52,6 +52,7 @@ TESTS += tests/unit/test_link
 tests_unit_test_link_SOURCES = tests/unit/test_link.c $(BUS_RIG)
 tests_unit_test_link_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_link_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_link_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=sock_path
 tests_unit_test_link_LDADD = $(BUS_TEST_LIBS)
 
 check_PROGRAMS += tests/unit/test_node

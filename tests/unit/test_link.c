@@ -1,6 +1,7 @@
 #include "bus/link.h"
 
 #include "base/log.h"
+#include "net/sock.h"
 #include "session/mux_impl.h"
 #include "unit/rig.h"
 
@@ -14,6 +15,20 @@ static struct bus bus;
 static struct link_table links;
 static int port, ups[2];
 static struct link_watch watch[2];
+
+/* What the kernel is made to say of every path, in microseconds; 0: the truth. */
+static uint32_t round_trip;
+
+int __real_sock_path(int fd, struct sock_path *path);
+int __wrap_sock_path(int fd, struct sock_path *path);
+
+int __wrap_sock_path(int fd, struct sock_path *path)
+{
+	int rc = __real_sock_path(fd, path);
+	if (rc == 0 && round_trip != 0)
+		path->min_rtt = round_trip;
+	return rc;
+}
 
 static void on_up(struct link_watch *w)
 {
@@ -35,6 +50,7 @@ static void setup(void)
 	link_table_init(&links, &bus);
 	memset(watch, 0, sizeof watch);
 	memset(ups, 0, sizeof ups);
+	round_trip = 0;
 	watch[0].up = watch[1].up = on_up;
 }
 
@@ -261,6 +277,46 @@ START_TEST(case39_no_memory)
 }
 END_TEST
 
+START_TEST(a_long_path_gets_several_transports)
+{
+	enum { N = 4 };
+	conf.transports = N;
+	round_trip = LINK_LONG_PATH + 1;
+	struct link *link = use(0);
+	struct rig_node *segment = start_segment();
+	RIG_UNTIL(&r, link->n_ready == N && segment->bus.n_transports == N);
+	/* New sessions take turns over them. */
+	struct transport *seen[N];
+	for (int i = 0; i < N; i++) {
+		seen[i] = link_transport(link);
+		for (int k = 0; k < i; k++)
+			ck_assert_ptr_ne(seen[i], seen[k]);
+	}
+	ck_assert_ptr_eq(link_transport(link), seen[0]);
+	/* One that is lost is made anew; the others go on meanwhile. */
+	transport_kill(seen[1], "test");
+	RIG_UNTIL(&r, link->n_ready == N - 1);
+	ck_assert_ptr_nonnull(link_transport(link));
+	RIG_UNTIL(&r, link->n_ready == N);
+	ck_assert_uint_eq(bus.n_transports, N);
+}
+END_TEST
+
+START_TEST(a_short_path_gets_one)
+{
+	conf.transports = 4;
+	round_trip = LINK_LONG_PATH;
+	struct link *link = use(0);
+	(void)start_segment();
+	RIG_UNTIL(&r, link->n_ready == 1);
+	for (int i = 0; i < 20; i++)
+		rig_turn(&r);
+	ck_assert_uint_eq(link->n_ready, 1);
+	ck_assert_ptr_null(link->next);
+	ck_assert(!connector_busy(&link->connector) && !timer_is_set(&link->retry));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("link");
@@ -270,6 +326,8 @@ int main(void)
 	tcase_add_test(tc, case29_the_pauses_double_and_differ);
 	tcase_add_test(tc, a_kick_shortens_the_pause_and_no_more);
 	tcase_add_test(tc, it_comes_up_and_tells_all);
+	tcase_add_test(tc, a_long_path_gets_several_transports);
+	tcase_add_test(tc, a_short_path_gets_one);
 	tcase_add_test(tc, a_worn_transport_is_replaced);
 	tcase_add_test(tc, a_replacement_that_fails_keeps_to_its_pauses);
 	tcase_add_test(tc, a_peer_that_closes_before_its_hello);
