@@ -95,11 +95,3 @@ ssize_t pipes_drain(struct pipe *pipe, int fd, size_t n)
 		pipe->length -= (size_t)gone;
 	return gone;
 }
-
-ssize_t pipes_read(struct pipe *pipe, void *to, size_t n)
-{
-	ssize_t gone = read(pipe->out, to, n < pipe->length ? n : pipe->length);
-	if (gone > 0)
-		pipe->length -= (size_t)gone;
-	return gone;
-}

@@ -53,7 +53,4 @@ ssize_t pipes_fill(struct pipe *pipe, int fd, size_t n);
 /* Moves up to n bytes from the pipe to a socket.  Bytes, or -1 with errno. */
 ssize_t pipes_drain(struct pipe *pipe, int fd, size_t n);
 
-/* Copies up to n bytes out of the pipe.  Bytes, or -1 with errno. */
-ssize_t pipes_read(struct pipe *pipe, void *to, size_t n);
-
 #endif

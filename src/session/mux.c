@@ -531,8 +531,3 @@ size_t mux_last_words(const struct mux *m, uint8_t *buf)
 		return 0;
 	return wire_put_goaway(buf, &v);
 }
-
-const struct wire_hello *mux_peer(const struct mux *m)
-{
-	return &m->peer;
-}

@@ -244,6 +244,4 @@ const char *mux_failure(const struct mux *m, uint32_t *code);
  */
 size_t mux_last_words(const struct mux *m, uint8_t *buf);
 
-const struct wire_hello *mux_peer(const struct mux *m);
-
 #endif
