@@ -253,8 +253,9 @@ def test_case_26_open_that_crosses_the_announcement_is_accepted(bus):
     peer.answer_pings = True  # from here on the announcement is known to have been heard
     assert proto.goaway_last(peer.expect(proto.GOAWAY)) == 1
     server.send(b"accepted")
-    server.fin()
     assert peer.expect_data(1, 8) == b"accepted"
+    server.fin()
+    assert peer.expect(proto.DATA, 1).payload == b""  # its end: only then may we close
     peer.send(proto.data(1, b"", fin=True), proto.goaway(), proto.goaway(last=0))
     assert peer.drain_after_fin()[1] == FIN
     assert node.daemon.wait_exit() == 0
