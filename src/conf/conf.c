@@ -280,6 +280,10 @@ void conf_free(struct conf *conf)
 	for (size_t i = 0; i < conf->n_services; i++)
 		conf_field_fini(mem, &conf->services[i]);
 	mem_free(mem, conf->services);
+	mem_free(mem, conf->trust);
+	mem_free(mem, conf->identity);
+	mem_free(mem, conf->token);
+	mem_free(mem, conf->revoked);
 	mem_free(mem, conf->dns);
 	mem_free(mem, conf);
 }

@@ -27,18 +27,20 @@ enum {
 	CONF_DNS_MAX = 8,          /* dns= lines */
 	CONF_ERRORS_MAX = 100,     /* errors written out; a last line counts the others */
 	CONF_HOST_MAX = 253,       /* bytes in a host name */
+	CONF_PATH_MAX = 4095,      /* bytes in a file's path */
 };
 
 enum conf_role { CONF_CONTROLLER = 1, CONF_SEGMENT = 2 };
 
 enum conf_mode { CONF_HALF_DUPLEX, CONF_FULL_DUPLEX };
 
-/* A bind= or server= address. */
+/* An address between nodes, or of a client's or server's side. */
 struct conf_endpoint {
 	char *text;       /* as the user wrote it */
 	char *host;       /* a name in lower case for DNS to resolve, its last dot kept; or NULL */
 	uint16_t port;    /* 1 .. 65535; 0 on Unix sockets */
 	struct addr addr; /* the address where host is NULL */
+	bool secured;     /* bus:// or bus+unix://: trust, identity and token are there */
 	unsigned line;
 };
 
@@ -60,7 +62,9 @@ struct conf {
 	enum conf_role role;
 	struct conf_service *services; /* at least 1, in the order of the file */
 	size_t n_services;
-	struct addr *dns; /* resolvers; none: the system's */
+	char *trust, *identity, *token; /* files; NULL where not given */
+	char *revoked;                  /* likewise */
+	struct addr *dns;               /* resolvers; none: the system's */
 	size_t n_dns;
 	uint64_t drain_timeout, link_timeout; /* microseconds */
 	uint64_t memory;                      /* bytes that all sessions together may hold unread */
@@ -106,6 +110,7 @@ enum conf_type {
 	CONF_SERVER,          /* appended to servers; host names too */
 	CONF_RESOLVER,        /* appended to dns */
 	CONF_NAME,            /* char *, 1 .. CONF_NAME_MAX bytes of UTF-8 */
+	CONF_PATH,            /* char *, a file; beside the text's own where it is relative */
 	CONF_MODE,            /* enum conf_mode */
 	CONF_LEVEL,           /* enum log_level */
 	CONF_DURATION,        /* uint64_t, microseconds */

@@ -16,6 +16,7 @@ struct state {
 	struct conf_check *checks;
 	struct conf_errors *errors;
 	struct hash names, binds;
+	bool secured; /* a secured address was seen */
 };
 
 static struct conf_place place(const struct conf_service *s, unsigned line)
@@ -79,6 +80,35 @@ static void check_required(struct state *st, size_t i)
 	}
 }
 
+/* What a secured address takes; said of the first of them, once for each file. */
+static void need_files(struct state *st, const struct conf_service *s, const char *key,
+	const struct conf_endpoint *e)
+{
+	const struct conf *c = st->conf;
+	const struct {
+		const char *file, *key;
+	} needed[] = {{c->trust, "trust"}, {c->identity, "identity"}, {c->token, "token"}};
+	struct conf_place at = place(s, e->line);
+	at.key = key;
+	at.value = e->text;
+	for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
+		if (needed[i].file == NULL)
+			conf_errors_add(st->errors, &at, "expected %s= in [Cloudbus] for it",
+				needed[i].key);
+	}
+	st->secured = true;
+}
+
+static void check_secured(struct state *st, const struct conf_service *s)
+{
+	if (!st->secured && s->bind.secured)
+		need_files(st, s, "bind", &s->bind);
+	for (size_t i = 0; i < s->n_servers && !st->secured; i++) {
+		if (s->servers[i].secured)
+			need_files(st, s, "server", &s->servers[i]);
+	}
+}
+
 static int check_service(struct state *st, size_t i)
 {
 	struct conf_service *s = &st->conf->services[i];
@@ -96,17 +126,21 @@ static int check_service(struct state *st, size_t i)
 		return 0;
 	}
 	check_required(st, i);
-	if (st->conf->role != CONF_CONTROLLER || s->bind.text == NULL)
+	check_secured(st, s);
+	if (s->bind.text == NULL)
 		return 0;
 	if ((rc = find_bind(st, i, &first)) != 0)
 		return rc;
-	if (first != NULL) {
-		struct conf_place at = place(s, s->bind.line);
-		at.key = "bind";
-		at.value = s->bind.text;
-		conf_errors_add(
-			st->errors, &at, "another service binds it in line %u", first->bind.line);
-	}
+	bool alike = first != NULL && first->bind.secured == s->bind.secured;
+	if (first == NULL || (alike && st->conf->role == CONF_SEGMENT))
+		return 0;
+	struct conf_place at = place(s, s->bind.line);
+	at.key = "bind";
+	at.value = s->bind.text;
+	conf_errors_add(st->errors, &at,
+		alike ? "another service binds it in line %u"
+		      : "the same address stands in line %u with the other scheme, bus or not",
+		first->bind.line);
 	return 0;
 }
 

@@ -2,7 +2,7 @@
  * conf_check - what only all services together can show.
  *
  * A section twice, a required key that stands nowhere, two services of a controller on one
- * address.  Costs O(services).
+ * address, a secured address without what it takes.  Costs O(services).
  */
 #ifndef CB_CONF_CONF_CHECK_H
 #define CB_CONF_CONF_CHECK_H

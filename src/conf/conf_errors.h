@@ -14,7 +14,7 @@
 enum { CONF_ERRORS_QUOTE_MAX = 80 };
 
 struct conf_errors {
-	const char *file;
+	const char *file; /* also what relative paths stand beside */
 	conf_report *report;
 	void *ctx;
 	size_t count; /* errors so far, written out or not */

@@ -34,6 +34,12 @@ void conf_field_fini(struct mem *mem, struct conf_service *s)
 	mem_free(mem, s->name);
 }
 
+/* Whether the key's address is that of a node, for a node. */
+static bool is_between_nodes(const struct conf_field *f)
+{
+	return f->key->type == (f->conf->role == CONF_SEGMENT ? CONF_BIND : CONF_SERVER);
+}
+
 static int set_endpoint(
 	const struct conf_field *f, struct conf_endpoint *out, const char **expected)
 {
@@ -43,7 +49,13 @@ static int set_endpoint(
 	int rc = conf_value_address(&a, f->key->type, text, expected);
 	if (rc != 0)
 		return rc;
-	struct conf_endpoint e = {.addr = a.addr, .port = a.port, .line = f->at->line};
+	/* The other ends of a session are clients and servers, which know nothing of it. */
+	if (a.secured && !is_between_nodes(f)) {
+		*expected = "tcp:// or unix:// here; bus:// leads from node to node only";
+		return ERR_INVALID;
+	}
+	struct conf_endpoint e = {
+		.addr = a.addr, .port = a.port, .secured = a.secured, .line = f->at->line};
 	if (a.host != NULL && (rc = conf_field_copy(mem, &e.host, a.host, a.host_n)) != 0)
 		return rc;
 	if ((rc = conf_field_copy(mem, &e.text, text, strlen(text))) != 0) {
@@ -129,6 +141,24 @@ static int add_resolver(const struct conf_field *f, const char **expected)
 	return 0;
 }
 
+/* A relative path stands beside the file that is read, wherever the program was started. */
+static int set_path(const struct conf_field *f, char **field)
+{
+	const char *text = f->at->value, *file = f->errors->file;
+	const char *slash = text[0] != '/' ? strrchr(file, '/') : NULL;
+	size_t folder = slash != NULL ? (size_t)(slash - file) + 1 : 0, n = strlen(text);
+	if (n == 0 || folder + n > CONF_PATH_MAX)
+		return ERR_INVALID;
+	char *path = mem_alloc(f->conf->mem, folder + n + 1);
+	if (path == NULL)
+		return ERR_NOMEM;
+	memcpy(path, file, folder);
+	memcpy(path + folder, text, n + 1);
+	mem_free(f->conf->mem, *field);
+	*field = path;
+	return 0;
+}
+
 static int set_number(const struct conf_field *f, void *field, const char **expected)
 {
 	uint64_t number;
@@ -159,6 +189,8 @@ static int set(const struct conf_field *f, const char **expected)
 		if (!conf_value_is_name(text, strlen(text)))
 			return ERR_INVALID;
 		return conf_field_copy(f->conf->mem, field, text, strlen(text));
+	case CONF_PATH:
+		return set_path(f, field);
 	case CONF_MODE:
 		return conf_value_mode(field, text);
 	case CONF_LEVEL:

@@ -29,6 +29,9 @@
 #define COUNT(lo, hi)                                                                              \
 	.type = CONF_COUNT, .min = lo, .max = hi, .expected = "a number from " #lo " to " #hi
 
+#define FILE_NAME .type = CONF_PATH, .expected = "a file, of at most 4095 bytes"
+#define SECURED ", and between nodes bus:// for tcp:// and bus+unix:// for unix://"
+
 #define IN_CONF(member) .field = offsetof(struct conf, member)
 #define IN_SERVICE(member) .field = offsetof(struct conf_service, member)
 
@@ -44,7 +47,8 @@ static const struct conf_key table[] = {
 		.where = SERVICE,
 		.required = true,
 		.type = CONF_BIND,
-		.expected = "tcp://IPv4:port, tcp://[IPv6]:port, unix:///path or unix://@name",
+		.expected =
+			"tcp://IPv4:port, tcp://[IPv6]:port, unix:///path or unix://@name" SECURED,
 		.help = "where the service accepts",
 		IN_SERVICE(bind)},
 	{.name = "server",
@@ -54,7 +58,7 @@ static const struct conf_key table[] = {
 		.required = true,
 		.type = CONF_SERVER,
 		.expected = "tcp://IPv4:port, tcp://[IPv6]:port, tcp://host:port, unix:///path "
-			    "or unix://@name",
+			    "or unix://@name" SECURED,
 		.help = "where its sessions lead; several make a fan-out",
 		IN_SERVICE(servers)},
 	{.name = "mode",
@@ -131,6 +135,26 @@ static const struct conf_key table[] = {
 		.fallback = "8",
 		.help = "connections to one segment over a path of more than 2 ms round trip",
 		IN_CONF(transports)},
+	{.name = "trust",
+		.where = GLOBAL,
+		FILE_NAME,
+		.help = "what every node of the bus has, made by cloudbus init",
+		IN_CONF(trust)},
+	{.name = "identity",
+		.where = GLOBAL,
+		FILE_NAME,
+		.help = "the key of this node, NAME.key",
+		IN_CONF(identity)},
+	{.name = "token",
+		.where = GLOBAL,
+		FILE_NAME,
+		.help = "what this node may do, NAME.token, made by cloudbus issue",
+		IN_CONF(token)},
+	{.name = "revoked",
+		.where = GLOBAL,
+		FILE_NAME,
+		.help = "tokens and nodes that count no more, one a line",
+		IN_CONF(revoked)},
 	{.name = "log",
 		.where = GLOBAL,
 		.type = CONF_LEVEL,

@@ -288,10 +288,13 @@ int conf_value_address(struct conf_value_address *out, enum conf_type type, cons
 	const char **expected)
 {
 	memset(out, 0, sizeof *out);
-	if (strncasecmp(text, "tcp://", 6) == 0)
+	out->secured = strncasecmp(text, "bus", 3) == 0;
+	if (strncasecmp(text, "tcp://", 6) == 0 || strncasecmp(text, "bus://", 6) == 0)
 		return parse_tcp(out, type, text + 6, expected);
 	if (strncasecmp(text, "unix://", 7) == 0)
 		return parse_unix(&out->addr, text + 7, expected);
+	if (strncasecmp(text, "bus+unix://", 11) == 0)
+		return parse_unix(&out->addr, text + 11, expected);
 	return ERR_INVALID;
 }
 

@@ -35,6 +35,7 @@ struct conf_value_address {
 	const char *host;
 	size_t host_n;
 	uint16_t port;
+	bool secured;
 };
 
 /* A bind= (CONF_BIND) or server= (CONF_SERVER) address. */

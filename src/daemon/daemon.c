@@ -239,10 +239,29 @@ static int run(struct daemon *d)
 	return d->status;
 }
 
+/* Nothing that was asked to be secured runs in the clear. */
+static bool asks_for_secured(const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->n_services; i++) {
+		const struct conf_service *s = &conf->services[i];
+		if (s->bind.secured)
+			return true;
+		for (size_t k = 0; k < s->n_servers; k++) {
+			if (s->servers[k].secured)
+				return true;
+		}
+	}
+	return false;
+}
+
 static int load_and_run(struct daemon *d, const struct options *opt)
 {
 	if (load(d, opt->file) != 0)
 		return DAEMON_EXIT_CONFIG;
+	if (asks_for_secured(d->conf)) {
+		fprintf(stderr, "%s: this build has no secured links yet\n", opt->file);
+		return DAEMON_EXIT_CONFIG;
+	}
 	if (opt->action == OPTIONS_TEST) {
 		printf("%s: the configuration is good (%zu services)\n", opt->file,
 			d->conf->n_services);

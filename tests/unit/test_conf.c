@@ -136,6 +136,7 @@ END_TEST
 #define BIND "bind=tcp://127.0.0.1:1\n"
 #define SERVER "server=tcp://h:2\n"
 #define OK BIND SERVER
+#define FILES "[Cloudbus]\ntrust=t\nidentity=i\ntoken=k\n"
 
 static const struct {
 	enum conf_role role;
@@ -154,6 +155,9 @@ static const struct {
 	/* of a controller may not, but ports and families differ */
 	{C, "[a]\n" OK "[b]\nbind=tcp://127.0.0.1:2\n" SERVER "[c]\nbind=tcp://[::1]:1\n" SERVER
 	    "[d]\nbind=unix:///a\n" SERVER "[e]\nbind=unix://@/a\n" SERVER},
+	/* secured links, in either order of the sections */
+	{C, "[a]\n" OK "server=bus://h:3\nserver=BUS+unix:///s\n" FILES},
+	{S, FILES "[a]\nbind=bus+unix://@s\n" SERVER "[b]\nbind=bus+unix://@s\n" SERVER},
 	/* the same host on two ports, or a name and its address, are two servers */
 	{C, "[a]\n" OK "server=tcp://h:3\nserver=tcp://h.:2\nserver=tcp://127.0.0.1:2\n"},
 	{C, "[b\xc3\xbc"
@@ -169,11 +173,50 @@ START_TEST(good_texts_are_taken)
 }
 END_TEST
 
+START_TEST(a_secured_endpoint_says_so)
+{
+	ck_assert_int_eq(parse(C, "[a]\n" OK "server=bus://h:3\nserver=bus+unix:///s\n" FILES), 0);
+	const struct conf_service *s = &conf->services[0];
+	ck_assert(!s->bind.secured);
+	ck_assert(!s->servers[0].secured);
+	ck_assert(s->servers[1].secured);
+	ck_assert_str_eq(s->servers[1].host, "h");
+	ck_assert_uint_eq(s->servers[1].port, 3);
+	ck_assert(s->servers[2].secured);
+	ck_assert_int_eq(addr_family(&s->servers[2].addr), AF_UNIX);
+}
+END_TEST
+
+/* Whatever folder the program was started in. */
+START_TEST(a_relative_path_stands_beside_the_file)
+{
+	static const char text[] = "[Cloudbus]\ntrust=t\nidentity=/k/i\ntoken=../x y\n[a]\n" OK;
+	static const struct {
+		const char *file, *trust, *token;
+	} files[] = {{"x.ini", "t", "../x y"}, {"/etc/c/x.ini", "/etc/c/t", "/etc/c/../x y"},
+		{"d/x.ini", "d/t", "d/../x y"}, {"/x.ini", "/t", "/../x y"}};
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+		struct conf_source src = {
+			.file = files[i].file, .text = text, .n = sizeof text - 1};
+		ck_assert_int_eq(conf_parse(&conf, C, &src, &m.mem, hear, NULL), 0);
+		ck_assert_str_eq(conf->trust, files[i].trust);
+		ck_assert_str_eq(conf->identity, "/k/i");
+		ck_assert_str_eq(conf->token, files[i].token);
+		ck_assert_ptr_null(conf->revoked);
+		conf_free(conf);
+		conf = NULL;
+	}
+}
+END_TEST
+
 /* --- what is bad -------------------------------------------------------------- */
 
 #define X "x.ini:"
-#define BINDS "tcp://IPv4:port, tcp://[IPv6]:port, unix:///path or unix://@name"
-#define SERVERS "tcp://IPv4:port, tcp://[IPv6]:port, tcp://host:port, unix:///path or unix://@name"
+#define BUS ", and between nodes bus:// for tcp:// and bus+unix:// for unix://"
+#define BINDS "tcp://IPv4:port, tcp://[IPv6]:port, unix:///path or unix://@name" BUS
+#define SERVERS                                                                                    \
+	"tcp://IPv4:port, tcp://[IPv6]:port, tcp://host:port, unix:///path or unix://@name" BUS
+#define HERE "tcp:// or unix:// here; bus:// leads from node to node only"
 #define NAMES "a name of 1 to 255 bytes of UTF-8 without control characters"
 #define N16 "0123456789abcdef"
 #define N64 N16 N16 N16 N16
@@ -192,14 +235,32 @@ static const struct {
 		  "1: [a] server: the key is missing; expected " SERVERS "\n" X
 		  "5: [c] bind: the key is missing; expected " BINDS "\n"},
 	/* addresses */
-	{C, "[a]\nbind=bus://h:1\nserver=http://h:2\n",
-		X "2: [a] bind: \"bus://h:1\": expected " BINDS "\n" X
+	{C, "[a]\nbind=ftp://h:1\nserver=http://h:2\n",
+		X "2: [a] bind: \"ftp://h:1\": expected " BINDS "\n" X
 		  "3: [a] server: \"http://h:2\": expected " SERVERS "\n"},
 	{C, "[a]\nbind=tcp://localhost:1\nbackend=tcp://h\n",
 		X "2: [a] bind: \"tcp://localhost:1\": expected an IPv4 or [IPv6] address here, "
 		  "not a host name\n" X
 		  "3: [a] backend: \"tcp://h\": expected a port from 1 to 65535\n"},
 	{C, "[a]\nbind=\n" SERVER, X "2: [a] bind: \"\": expected " BINDS "\n"},
+	/* secured addresses: from node to node, with all that it takes, and not plain as well */
+	{C, FILES "[a]\nbind=bus://127.0.0.1:1\n" SERVER,
+		X "6: [a] bind: \"bus://127.0.0.1:1\": expected " HERE "\n"},
+	{S, FILES "[a]\n" BIND "server=bus+unix:///s\n",
+		X "7: [a] server: \"bus+unix:///s\": expected " HERE "\n"},
+	{S, "[a]\nbind=bus://127.0.0.1:1\n" SERVER "[b]\nbind=bus://127.0.0.1:2\n" SERVER,
+		X "2: [a] bind: \"bus://127.0.0.1:1\": expected trust= in [Cloudbus] for it\n" X
+		  "2: [a] bind: \"bus://127.0.0.1:1\": expected identity= in [Cloudbus] for it\n" X
+		  "2: [a] bind: \"bus://127.0.0.1:1\": expected token= in [Cloudbus] for it\n"},
+	{C, "[a]\n" OK "server=bus://h:3\n[Cloudbus]\ntrust=t\ntoken=k\n",
+		X "4: [a] server: \"bus://h:3\": expected identity= in [Cloudbus] for it\n"},
+	{S, FILES "[a]\nbind=bus://127.0.0.1:1\n" SERVER "[b]\n" BIND SERVER,
+		X "9: [b] bind: \"tcp://127.0.0.1:1\": the same address stands in line 6 with the "
+		  "other scheme, bus or not\n"},
+	{C, FILES "[a]\n" OK "server=bus://h:2\n",
+		X "8: [a] server: \"bus://h:2\": the same server stands in line 7\n"},
+	{C, "[Cloudbus]\ntrust=\n[a]\n" OK,
+		X "2: [Cloudbus] trust: \"\": expected a file, of at most 4095 bytes\n"},
 	/* units and bounds */
 	{C, "[a]\n" OK "connect_timeout=5\nidle_timeout=1ms\nmax_sessions=many\n",
 		X "4: [a] connect_timeout: \"5\": expected a unit after the number: ms, s, m, h or "
@@ -465,7 +526,7 @@ END_TEST
 
 START_TEST(case_39_every_allocation_may_fail)
 {
-	static const char text[] = "[Cloudbus]\ndns=::1\n"
+	static const char text[] = "[Cloudbus]\ndns=::1\ntrust=a\nidentity=b\ntoken=c\nrevoked=d\n"
 				   "[a]\n" OK "server=tcp://i:1\nserver=tcp://j:1\nservice=z\n"
 				   "[b]\nbind=unix:///b\n" SERVER "[c]\nbind=unix:///c\n" SERVER
 				   "[d]\nbind=unix:///d\n" SERVER "[e]\nbind=unix:///e\n" SERVER
@@ -595,6 +656,8 @@ int main(void)
 	TCase *t = add_case(s, "good");
 	tcase_add_test(t, the_least_text_has_the_defaults);
 	tcase_add_test(t, every_key_goes_where_it_belongs);
+	tcase_add_test(t, a_secured_endpoint_says_so);
+	tcase_add_test(t, a_relative_path_stands_beside_the_file);
 	tcase_add_loop_test(t, good_texts_are_taken, 0, COUNT(good));
 	t = add_case(s, "bad");
 	tcase_add_loop_test(t, bad_texts_are_told_word_for_word, 0, COUNT(bad));
