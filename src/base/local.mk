@@ -9,4 +9,5 @@ libbase_a_SOURCES = \
 	src/base/log.c src/base/log.h \
 	src/base/mem.c src/base/mem.h \
 	src/base/ring.c src/base/ring.h \
-	src/base/timers.c src/base/timers.h
+	src/base/timers.c src/base/timers.h \
+	src/base/utf8.c src/base/utf8.h

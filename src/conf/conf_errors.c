@@ -1,6 +1,6 @@
 #include "conf/conf_errors.h"
 
-#include "conf/conf_value.h"
+#include "base/utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -33,21 +33,8 @@ __attribute__((format(printf, 2, 3))) static void put(struct message *m, const c
 
 static void put_escaped(struct message *m, const char *s, size_t n)
 {
-	for (size_t i = 0; i < n;) {
-		size_t step = conf_value_rune(s + i, n - i);
-		if (i + (step > 0 ? step : 1) > CONF_ERRORS_QUOTE_MAX) {
-			put(m, "...");
-			return;
-		}
-		if (step == 0) {
-			put(m, "\\x%02x", (unsigned char)s[i++]);
-			continue;
-		}
-		if (s[i] == '"' || s[i] == '\\')
-			put(m, "\\");
-		put(m, "%.*s", (int)step, s + i);
-		i += step;
-	}
+	char text[4 * CONF_ERRORS_QUOTE_MAX + 4];
+	put(m, "%s", utf8_escape(text, sizeof text, s, n, CONF_ERRORS_QUOTE_MAX));
 }
 
 bool conf_errors_full(const struct conf_errors *e)

@@ -1,6 +1,7 @@
 #include "conf/conf_value.h"
 
 #include "base/err.h"
+#include "base/utf8.h"
 
 #include <assert.h>
 #include <string.h>
@@ -10,40 +11,9 @@ enum { DNS_PORT = 53, LABEL_MAX = 63 };
 
 static const char expected_port[] = "a port from 1 to 65535";
 
-size_t conf_value_rune(const char *s, size_t n)
-{
-	/* The least number that needs so many bytes: a shorter form must be used. */
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	const unsigned char *u = (const unsigned char *)s;
-	if (n == 0)
-		return 0;
-	if (u[0] < 0x80)
-		return u[0] >= 0x20 && u[0] != 0x7f;
-	size_t len = u[0] >= 0xf0 ? 4 : u[0] >= 0xe0 ? 3 : 2;
-	if (u[0] < 0xc2 || u[0] > 0xf4 || len > n)
-		return 0;
-	uint32_t c = u[0] & (0xffu >> (len + 1));
-	for (size_t i = 1; i < len; i++) {
-		if ((u[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (u[i] & 0x3f);
-	}
-	/* 0x80 to 0x9f are control characters too. */
-	if (c < least[len] || c < 0xa0 || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
-		return 0;
-	return len;
-}
-
 bool conf_value_is_name(const char *s, size_t n)
 {
-	if (n == 0 || n > CONF_NAME_MAX)
-		return false;
-	for (size_t i = 0, step; i < n; i += step) {
-		step = conf_value_rune(s + i, n - i);
-		if (step == 0)
-			return false;
-	}
-	return true;
+	return n > 0 && n <= CONF_NAME_MAX && utf8_printable(s, n);
 }
 
 /* --- numbers ------------------------------------------------------------------ */

@@ -12,12 +12,6 @@
 
 #include "conf/conf.h"
 
-/*
- * The bytes (1 to 4) of the printable UTF-8 character that s begins with, at most n;
- * 0 for a control character and for what is not UTF-8 (RFC 3629).
- */
-size_t conf_value_rune(const char *s, size_t n);
-
 /* Whether s is a service's name: 1 to CONF_NAME_MAX bytes of printable UTF-8. */
 bool conf_value_is_name(const char *s, size_t n);
 

@@ -1,7 +1,15 @@
 noinst_LIBRARIES += libcbcrypto.a
 libcbcrypto_a_SOURCES = \
 	src/crypto/aead.h \
+	src/crypto/credentials.h \
 	src/crypto/gate.c src/crypto/gate.h \
+	src/crypto/keyfile.h \
+	src/crypto/name.c src/crypto/name.h \
 	src/crypto/noise.h \
+	src/crypto/pattern.c src/crypto/pattern.h \
 	src/crypto/record.h \
-	src/crypto/suite.h
+	src/crypto/revoked.h \
+	src/crypto/secretfile.h \
+	src/crypto/suite.h \
+	src/crypto/token.h \
+	src/crypto/why.c src/crypto/why.h

@@ -310,41 +310,6 @@ START_TEST(resolvers_have_port_53_unless_told)
 }
 END_TEST
 
-/* Every code point goes in as a correct encoder writes it; every other form is refused. */
-static size_t encode(uint32_t c, size_t len, char *s)
-{
-	static const unsigned char lead[] = {0, 0, 0xc0, 0xe0, 0xf0};
-	if (len == 1) {
-		s[0] = (char)c;
-		return 1;
-	}
-	for (size_t i = len - 1; i > 0; i--, c >>= 6)
-		s[i] = (char)(0x80 | (c & 0x3f));
-	s[0] = (char)(lead[len] | c);
-	return len;
-}
-
-START_TEST(runes_are_utf_8_that_prints)
-{
-	char s[8];
-	for (uint32_t c = 0; c < 0x200000; c++) {
-		size_t least = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-		bool prints = c >= 0x20 && !(c >= 0x7f && c < 0xa0) &&
-			      !(c >= 0xd800 && c < 0xe000) && c <= 0x10ffff;
-		for (size_t len = least; len <= 4; len++) {
-			size_t n = encode(c, len, s);
-			ck_assert_msg(conf_value_rune(s, n) == (prints && len == least ? n : 0),
-				"U+%04X in %zu bytes", c, len);
-			if (c % 97 == 0) {
-				ck_assert_uint_eq(conf_value_rune(s, n - 1), 0);
-				s[n - 1] = 'x';
-				ck_assert(len == 1 || conf_value_rune(s, n) == 0);
-			}
-		}
-	}
-}
-END_TEST
-
 START_TEST(names_are_1_to_255_bytes)
 {
 	char name[300];
@@ -376,7 +341,6 @@ int main(void)
 		t, addresses_are_literals_names_paths_and_abstract_names, 0, COUNT(addresses));
 	tcase_add_test(t, host_names_have_the_lengths_of_dns);
 	tcase_add_loop_test(t, resolvers_have_port_53_unless_told, 0, COUNT(resolvers));
-	tcase_add_test(t, runes_are_utf_8_that_prints);
 	tcase_add_test(t, names_are_1_to_255_bytes);
 	suite_add_tcase(s, t);
 	return unit_main(s);

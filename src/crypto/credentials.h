@@ -1,0 +1,65 @@
+/*
+ * credentials - all that a node needs to prove who it is and to judge its peers: trust,
+ * identity, token and revocation list, loaded together and checked against one another.
+ *
+ * A value that does not change.  A reload makes another, and the old one is freed when no
+ * handshake uses it any more.  Secrets in it are locked in memory and wiped with it.
+ */
+#ifndef CB_CRYPTO_CREDENTIALS_H
+#define CB_CRYPTO_CREDENTIALS_H
+
+#include "crypto/keyfile.h"
+#include "crypto/revoked.h"
+#include "crypto/token.h"
+
+struct credentials {
+	struct keyfile_trust trust;
+	struct keyfile_node identity;
+	struct token *token;                 /* our own */
+	size_t token_n;                      /* bytes of token_text, without a NUL */
+	char token_text[TOKEN_TEXT_MAX + 1]; /* as it is sent to peers */
+	struct revoked *revoked;             /* NULL without a list */
+	struct mem *mem;
+};
+
+/* Which files, and what they must fit. */
+struct credentials_source {
+	const char *trust, *identity, *token; /* paths */
+	const char *revoked;                  /* a path, or NULL */
+	enum token_role role;                 /* of this program */
+	int64_t now;                          /* seconds since 1970 */
+	uint64_t seed;                        /* for the revocation list's table */
+	struct mem *mem;
+};
+
+/*
+ * 0, and *out is to be freed with credentials_free; else *out is NULL and why has a line
+ * that begins with the file's path.  ERR_INVALID: a file is refused (secretfile.h), is not
+ * what it should be, or the token is not for this identity, bus or role; ERR_TIMEOUT and
+ * ERR_AGAIN: the token has expired, or is not valid yet; ERR_SYS, ERR_LIMIT, ERR_NOMEM.
+ * token_prepare must have been called.
+ */
+int credentials_load(
+	struct credentials **out, const struct credentials_source *src, char why[static WHY_MAX]);
+
+/* What a handshake, or a TOKEN frame, brought. */
+struct credentials_peer {
+	const char *text; /* the token; text_n bytes */
+	size_t text_n;
+	const uint8_t *key;   /* KEYFILE_KEY bytes: the static key that the handshake proved */
+	enum token_role role; /* what the peer must be */
+	int64_t now;          /* seconds since 1970 */
+};
+
+/*
+ * Whether the peer is let in: its token is believed (token_verify), is for the key that
+ * it has proved to have, is of the role, and not revoked.  0 and the token, to be freed with
+ * token_free and `mem`; else an error as token_verify's, ERR_CLOSED for a revoked one.
+ */
+int credentials_admit(struct token **out, const struct credentials *c,
+	const struct credentials_peer *peer, struct mem *mem, char why[static WHY_MAX]);
+
+/* NULL does nothing. */
+void credentials_free(struct credentials *c);
+
+#endif

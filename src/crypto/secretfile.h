@@ -1,0 +1,47 @@
+/*
+ * secretfile - reads and writes the files that keys and tokens are kept in.
+ *
+ * The one part of this layer that does I/O.
+ */
+#ifndef CB_CRYPTO_SECRETFILE_H
+#define CB_CRYPTO_SECRETFILE_H
+
+#include "crypto/why.h"
+
+#include <stddef.h>
+
+enum secretfile_kind {
+	SECRETFILE_SECRET, /* nobody but its owner may read it */
+	SECRETFILE_PUBLIC, /* others may read it, but not write it */
+};
+
+struct secretfile {
+	char *text; /* n bytes and a NUL, locked in memory; of sodium_malloc */
+	size_t n;
+};
+
+/*
+ * Reads a regular file of at most `max` bytes that belongs to root or to the user this process
+ * runs as.  A link is followed.  0; ERR_SYS (see errno) where it cannot be opened or read;
+ * ERR_INVALID where it is something else than such a file, or where others may read (or, if
+ * public, write) it: `why` then has the command that mends it; ERR_LIMIT; ERR_NOMEM.
+ * sodium_init must have been called.
+ */
+int secretfile_read(struct secretfile *out, const char *path, enum secretfile_kind kind, size_t max,
+	char why[static WHY_MAX]);
+
+/* Wipes and frees; leaves it empty.  An empty one may be wiped. */
+void secretfile_wipe(struct secretfile *f);
+
+enum secretfile_replace { SECRETFILE_NEW, SECRETFILE_REPLACE };
+
+/*
+ * Writes a file of mode 0600 at once or not at all: under another name in the same folder,
+ * then fsync, then its name, then the folder's fsync.  With SECRETFILE_NEW a file that is
+ * there already stays, and ERR_CLOSED is returned, whoever made it meanwhile.  ERR_SYS
+ * otherwise.  A link at `path` is replaced, never followed.
+ */
+int secretfile_write(const char *path, const char *text, size_t n, enum secretfile_replace replace,
+	char why[static WHY_MAX]);
+
+#endif
