@@ -78,11 +78,25 @@ static size_t stage_copy(struct transport *t, struct mux_stream *s, size_t grant
 	return got + mux_commit(s, (uint32_t)got, more, bus_now(t->bus), to);
 }
 
+/* All control frames, as far as they fit; a list of names gets its next part as one leaves. */
+static size_t stage_control(struct transport *t)
+{
+	size_t n = 0, step;
+	do {
+		bool full = !mux_can_announce(t->mux);
+		step = mux_control(t->mux, t->out + n, BUS_WRITE - n, bus_now(t->bus));
+		n += step;
+		if (full && mux_can_announce(t->mux) && t->ops->announced != NULL)
+			t->ops->announced(t);
+	} while (step > 0 && BUS_WRITE - n >= MUX_CONTROL_ROOM);
+	return n;
+}
+
 /* Stages control frames, then payload in turns, the last of it perhaps in the pipe. */
 static void fill(struct transport *t)
 {
 	struct mux *m = t->mux;
-	size_t n = mux_control(m, t->out, BUS_WRITE, bus_now(t->bus));
+	size_t n = stage_control(t);
 	struct mux_stream *s;
 	uint32_t grant;
 	while ((s = mux_next(m, &grant)) != NULL) {

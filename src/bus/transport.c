@@ -141,7 +141,16 @@ static void dispatch(struct transport *t, const struct mux_event *ev)
 	case MUX_GOAWAY:
 		t->ops->goaway(t, ev->code);
 		break;
+	case MUX_ANNOUNCE:
+		if (t->ops->announce != NULL)
+			t->ops->announce(t, &ev->announce);
+		break;
+	case MUX_TOKEN:
+		if (t->ops->token != NULL)
+			t->ops->token(t, ev->p, ev->n);
+		break;
 	case MUX_NONE:
+	case MUX_EVENTS:
 		break;
 	}
 }
@@ -440,6 +449,24 @@ void transport_goaway(struct transport *t, uint32_t code)
 		return;
 	mux_goaway(t->mux, code, bus_now(t->bus));
 	touch(t);
+}
+
+int transport_announce(struct transport *t, const struct wire_announce *v)
+{
+	if (t->dead)
+		return ERR_CLOSED;
+	int rc = mux_announce(t->mux, v);
+	touch(t);
+	return rc;
+}
+
+int transport_token(struct transport *t, const void *text, size_t n)
+{
+	if (t->dead)
+		return ERR_CLOSED;
+	int rc = mux_token(t->mux, text, n);
+	touch(t);
+	return rc;
 }
 
 void transport_set_window(struct transport *t, uint32_t window, bool may_grow)

@@ -57,6 +57,12 @@ struct transport_ops {
 	void (*open)(struct transport *t, struct mux_stream *stream, const struct wire_open *open);
 	/* The peer wants no new streams. */
 	void (*goaway)(struct transport *t, uint32_t code);
+	/* The peer serves names, or does so no more; or NULL. */
+	void (*announce)(struct transport *t, const struct wire_announce *v);
+	/* An ANNOUNCE that waited has left: there is room for the next; or NULL. */
+	void (*announced)(struct transport *t);
+	/* The peer's fresh token, valid during the call; or NULL. */
+	void (*token)(struct transport *t, const uint8_t *text, size_t n);
 	/*
 	 * It is over, and all streams have been told.  `why` is static storage, and NULL
 	 * for an orderly end.  The transport is freed when this returns.
@@ -134,6 +140,12 @@ void transport_goaway(struct transport *t, uint32_t code);
 
 /* Ends it now; all streams are lost.  why: static storage, for the log. */
 void transport_kill(struct transport *t, const char *why);
+
+/* As mux_announce(); ops->announced() is called when there is room for the next. */
+int transport_announce(struct transport *t, const struct wire_announce *v);
+
+/* As mux_token(): to be called again with every fresh token of this node. */
+int transport_token(struct transport *t, const void *text, size_t n);
 
 /* As mux_set_window(), for this transport. */
 void transport_set_window(struct transport *t, uint32_t window, bool may_grow);

@@ -89,6 +89,8 @@ void mux_free(struct mux *m)
 		stream_free(container_of(n, struct mux_stream, node));
 	}
 	hash_fini(&m->table);
+	mem_free(m->mem, m->announce);
+	mem_free(m->mem, m->token);
 	mem_free(m->mem, m);
 }
 
@@ -353,7 +355,8 @@ static bool control_pending(const struct mux *m)
 {
 	return m->hello_unsent || m->pong_unsent || m->liveness.unsent || m->limits_unsent ||
 	       m->limits_ack_unsent || m->sent == GOAWAY_ANNOUNCE || m->sent == GOAWAY_CONCLUDE ||
-	       !list_empty(&m->opens) || !list_empty(&m->control);
+	       m->announce != NULL || m->token != NULL || !list_empty(&m->opens) ||
+	       !list_empty(&m->control);
 }
 
 bool mux_has_output(const struct mux *m)
@@ -441,6 +444,49 @@ void mux_set_rate(struct mux *m, uint64_t bytes_per_sec)
 	if (cap > FRAME_CAP_STEP)
 		cap -= cap % FRAME_CAP_STEP; /* whole pages, where payload is spliced */
 	m->frame_cap = cap > WIRE_DATA_MAX ? WIRE_DATA_MAX : (uint32_t)cap;
+}
+
+/* --- names and tokens ------------------------------------------------------------- */
+
+static bool knows(const struct mux *m, enum wire_capability frame)
+{
+	return m->failed == 0 && m->ready && (m->peer.capabilities & frame) != 0;
+}
+
+bool mux_can_announce(const struct mux *m)
+{
+	return knows(m, WIRE_KNOWS_ANNOUNCE) && m->announce == NULL;
+}
+
+int mux_announce(struct mux *m, const struct wire_announce *v)
+{
+	if (!knows(m, WIRE_KNOWS_ANNOUNCE))
+		return ERR_CLOSED;
+	if (m->announce != NULL)
+		return ERR_AGAIN;
+	m->announce = mem_alloc(m->mem, WIRE_HEADER + WIRE_ANNOUNCE_MIN + v->n);
+	if (m->announce == NULL)
+		return ERR_NOMEM;
+	m->announce_n = wire_put_announce(m->announce, v);
+	return 0;
+}
+
+int mux_token(struct mux *m, const void *text, size_t n)
+{
+	if (!knows(m, WIRE_KNOWS_TOKEN))
+		return ERR_CLOSED;
+	uint8_t *frame = mem_alloc(m->mem, WIRE_HEADER + n);
+	if (frame == NULL)
+		return ERR_NOMEM;
+	mem_free(m->mem, m->token);
+	m->token = frame;
+	m->token_n = wire_put_token(frame, text, n);
+	return 0;
+}
+
+const struct wire_hello *mux_peer(const struct mux *m)
+{
+	return m->ready ? &m->peer : NULL;
 }
 
 /* --- limits, time --------------------------------------------------------------- */

@@ -42,15 +42,18 @@ struct mux_options {
 enum { MUX_QUANTUM = 16 << 10 };
 
 /* The least room, in bytes, that mux_control() can do anything with. */
-enum { MUX_CONTROL_ROOM = WIRE_HEADER + WIRE_CONTROL_MAX };
+enum { MUX_CONTROL_ROOM = WIRE_HEADER + WIRE_LONG_MAX };
 
 enum mux_event_type {
-	MUX_NONE,   /* all input is used up */
-	MUX_READY,  /* the peer's HELLO is in: mux_open() works from now on */
-	MUX_OPEN,   /* the peer opened a stream: mux_set_user() or mux_close() it */
-	MUX_DATA,   /* n bytes at p came on the stream; with `fin` nothing follows */
-	MUX_RESET,  /* the peer reset the stream; mux_close() it.  code says why */
-	MUX_GOAWAY, /* the peer wants no new streams; code says why */
+	MUX_NONE,     /* all input is used up */
+	MUX_READY,    /* the peer's HELLO is in: mux_open() works from now on */
+	MUX_OPEN,     /* the peer opened a stream: mux_set_user() or mux_close() it */
+	MUX_DATA,     /* n bytes at p came on the stream; with `fin` nothing follows */
+	MUX_RESET,    /* the peer reset the stream; mux_close() it.  code says why */
+	MUX_GOAWAY,   /* the peer wants no new streams; code says why */
+	MUX_ANNOUNCE, /* the peer serves names, or does so no more */
+	MUX_TOKEN,    /* the peer's fresh token: n bytes at p */
+	MUX_EVENTS,
 };
 
 struct mux_event {
@@ -62,7 +65,8 @@ struct mux_event {
 	bool fin;      /* DATA: nothing follows on the stream */
 	bool part;     /* DATA: the frame goes on, its sender has sent the rest already */
 	uint32_t code; /* enum wire_code, or one not known */
-	const struct wire_open *open; /* OPEN; valid until the next mux_receive() */
+	const struct wire_open *open;  /* OPEN; valid until the next mux_receive() */
+	struct wire_announce announce; /* ANNOUNCE; its entries likewise, and TOKEN's bytes */
 };
 
 /*
@@ -190,6 +194,29 @@ void mux_set_rate(struct mux *m, uint64_t bytes_per_sec);
 
 /* Bytes a turn where streams compete; 1 .. 1 MiB. */
 void mux_set_quantum(struct mux *m, uint32_t quantum);
+
+/* --- names and tokens ------------------------------------------------------------ */
+
+/* Whether mux_announce() can succeed, memory permitting. */
+bool mux_can_announce(const struct mux *m);
+
+/*
+ * Sends an ANNOUNCE; what it holds is copied.  There is room for one at a time, so a long
+ * list is handed in frame by frame, as mux_control() sends them, and in that order it
+ * arrives.  0; ERR_AGAIN while one waits; ERR_CLOSED before MUX_READY, after a failure, and
+ * to a peer that does not know the frame; ERR_NOMEM.
+ */
+int mux_announce(struct mux *m, const struct wire_announce *v);
+
+/*
+ * Sends the node's fresh token, 1 .. WIRE_LONG_MAX bytes, copied; one that waits still is
+ * replaced.  It leaves before any OPEN and ANNOUNCE that waits.  0; ERR_CLOSED as above;
+ * ERR_NOMEM.
+ */
+int mux_token(struct mux *m, const void *text, size_t n);
+
+/* The peer's HELLO; NULL before MUX_READY. */
+const struct wire_hello *mux_peer(const struct mux *m);
 
 /* --- limits ------------------------------------------------------------------- */
 

@@ -46,6 +46,9 @@ struct mux {
 	bool hello_unsent, pong_unsent, limits_unsent, limits_ack_unsent;
 	uint64_t pong;
 	struct wire_limits limits_ack;
+	uint8_t *announce; /* a whole frame each, or NULL */
+	uint8_t *token;
+	size_t announce_n, token_n; /* bytes of them */
 
 	bool ready;           /* the peer's HELLO is in */
 	uint32_t window;      /* initial window we want now */

@@ -37,6 +37,10 @@ static int on_hello(struct mux *m, const struct decoder_out *f, struct mux_event
 		return fail(m, WIRE_PROTOCOL, "HELLO came twice");
 	if (wire_get_hello(&m->peer, f->p, f->n, &why) != 0)
 		return fail(m, WIRE_PROTOCOL, why);
+	if (m->peer.role == m->opt.role)
+		return fail(m, WIRE_SAME_ROLE,
+			m->opt.role == WIRE_CONTROLLER ? "the peer is a controller too"
+						       : "the peer is a segment too");
 	m->ready = true;
 	m->window_tx = m->peer.window;
 	m->peer_max = m->peer.max_streams;
@@ -119,6 +123,22 @@ static int on_goaway(struct mux *m, const struct decoder_out *f, uint64_t now, s
 		ev->code = v.code;
 	}
 	return 0;
+}
+
+static int on_announce(
+	struct mux *m, const struct decoder_out *f, uint64_t now, struct mux_event *ev)
+{
+	const char *why;
+	if (wire_get_announce(&ev->announce, f->p, f->n, &why) != 0)
+		return fail(m, WIRE_PROTOCOL, why);
+	ev->type = MUX_ANNOUNCE;
+	return spend(m, now, "too many ANNOUNCEs");
+}
+
+static int on_token(struct mux *m, const struct decoder_out *f, uint64_t now, struct mux_event *ev)
+{
+	*ev = (struct mux_event){.type = MUX_TOKEN, .p = f->p, .n = f->n};
+	return spend(m, now, "too many TOKENs");
 }
 
 static int on_open(struct mux *m, const struct decoder_out *f, uint64_t now, struct mux_event *ev)
@@ -251,6 +271,10 @@ static int on_control(
 		return on_goaway(m, f, now, ev);
 	case WIRE_LIMITS:
 		return on_limits(m, f, now);
+	case WIRE_ANNOUNCE:
+		return on_announce(m, f, now, ev);
+	case WIRE_TOKEN:
+		return on_token(m, f, now, ev);
 	default:
 		return on_stream_frame(m, f, now, ev);
 	}

@@ -11,6 +11,7 @@ static size_t put_hello(struct mux *m, uint8_t *buf)
 {
 	struct wire_hello v = {.version = WIRE_VERSION,
 		.role = (uint8_t)m->opt.role,
+		.capabilities = WIRE_KNOWS_ANNOUNCE | WIRE_KNOWS_TOKEN,
 		.max_streams = m->opt.max_streams,
 		.window = m->opt.window};
 	memcpy(v.instance, m->opt.instance, WIRE_ID);
@@ -46,6 +47,15 @@ static size_t put_open(struct mux *m, uint8_t *buf)
 	return n;
 }
 
+/* A frame that waits in memory of its own. */
+static size_t put_packed(struct mux *m, uint8_t *buf, uint8_t **frame, size_t n)
+{
+	memcpy(buf, *frame, n);
+	mem_free(m->mem, *frame);
+	*frame = NULL;
+	return n;
+}
+
 size_t mux_out_own(struct mux *m, uint8_t *buf, uint64_t now)
 {
 	uint64_t opaque;
@@ -55,6 +65,8 @@ size_t mux_out_own(struct mux *m, uint8_t *buf, uint64_t now)
 		m->limits_ack_unsent = false;
 		return wire_put_limits(buf, &m->limits_ack, true);
 	}
+	if (m->token != NULL)
+		return put_packed(m, buf, &m->token, m->token_n);
 	if (!list_empty(&m->opens))
 		return put_open(m, buf);
 	if (m->pong_unsent) {
@@ -67,6 +79,8 @@ size_t mux_out_own(struct mux *m, uint8_t *buf, uint64_t now)
 		m->window_sent = m->window;
 		return wire_put_limits(buf, &v, false);
 	}
+	if (m->announce != NULL)
+		return put_packed(m, buf, &m->announce, m->announce_n);
 	if (m->sent == GOAWAY_ANNOUNCE || m->sent == GOAWAY_CONCLUDE)
 		return put_goaway(m, buf, now);
 	if (liveness_take(&m->liveness, now, &opaque))

@@ -10,8 +10,8 @@
 /*
  * One pending frame of the transport itself, or an OPEN, to buf (MUX_CONTROL_ROOM
  * bytes); returns its length, 0 for none.  OPENs leave after the answer to LIMITS, which
- * sets their window, and before PONG and GOAWAY, which tell the peer that no more
- * are under way.
+ * sets their window, and after TOKEN, which may allow them; and before PONG and GOAWAY,
+ * which tell the peer that no more are under way.
  */
 size_t mux_out_own(struct mux *m, uint8_t *buf, uint64_t now);
 

@@ -23,7 +23,7 @@ struct decoder {
 	uint16_t have;   /* bytes gathered in buf */
 	bool ignoring;   /* the frame under way is skipped */
 	const char *why; /* what was wrong, after ERR_PROTOCOL */
-	uint8_t buf[WIRE_HEADER + WIRE_CONTROL_MAX];
+	uint8_t buf[WIRE_HEADER + WIRE_LONG_MAX];
 };
 
 struct decoder_out {

@@ -5,6 +5,8 @@
 #include <assert.h>
 #include <string.h>
 
+enum { ENTRY_HEAD = 2 }; /* bytes before the name in an entry of ANNOUNCE */
+
 static const struct wire_rule rules[WIRE_TYPES] = {
 	[WIRE_HELLO] = {"HELLO", WIRE_HELLO_MIN, WIRE_CONTROL_MAX, 0, false},
 	[WIRE_OPEN] = {"OPEN", WIRE_OPEN_MIN, WIRE_CONTROL_MAX, 0, true},
@@ -14,6 +16,8 @@ static const struct wire_rule rules[WIRE_TYPES] = {
 	[WIRE_PING] = {"PING", 8, 8, WIRE_ACK, false},
 	[WIRE_GOAWAY] = {"GOAWAY", 8, 8, 0, false},
 	[WIRE_LIMITS] = {"LIMITS", 8, 8, WIRE_ACK, false},
+	[WIRE_ANNOUNCE] = {"ANNOUNCE", WIRE_ANNOUNCE_MIN, WIRE_LONG_MAX, 0, false},
+	[WIRE_TOKEN] = {"TOKEN", 1, WIRE_LONG_MAX, 0, false},
 };
 
 static const char *const codes[WIRE_CODES] = {
@@ -33,6 +37,7 @@ static const char *const codes[WIRE_CODES] = {
 	[WIRE_INTERNAL] = "out of resources",
 	[WIRE_LINK_LOST] = "link lost",
 	[WIRE_HOPS_SPENT] = "too many hops",
+	[WIRE_SAME_ROLE] = "both nodes have the same role",
 };
 
 const struct wire_rule *wire_rule(unsigned type)
@@ -204,6 +209,34 @@ size_t wire_put_limits(uint8_t *out, const struct wire_limits *v, bool ack)
 	return put_frame(out, WIRE_LIMITS, ack ? WIRE_ACK : 0, 0, 8);
 }
 
+size_t wire_put_announce(uint8_t *out, const struct wire_announce *v)
+{
+	uint8_t *p = out + WIRE_HEADER;
+	assert(v->n <= WIRE_LONG_MAX - WIRE_ANNOUNCE_MIN);
+	put32(p, v->version);
+	p[4] = v->kind;
+	if (v->n > 0)
+		memcpy(p + WIRE_ANNOUNCE_MIN, v->entries, v->n);
+	return put_frame(out, WIRE_ANNOUNCE, 0, 0, WIRE_ANNOUNCE_MIN + v->n);
+}
+
+size_t wire_put_token(uint8_t *out, const void *text, size_t n)
+{
+	assert(n > 0 && n <= WIRE_LONG_MAX);
+	memcpy(out + WIRE_HEADER, text, n);
+	return put_frame(out, WIRE_TOKEN, 0, 0, n);
+}
+
+size_t wire_put_name(uint8_t *out, size_t room, const struct wire_name *v)
+{
+	if (room < ENTRY_HEAD + (size_t)v->n)
+		return 0;
+	out[0] = v->served;
+	out[1] = v->n;
+	memcpy(out + ENTRY_HEAD, v->name, v->n);
+	return ENTRY_HEAD + (size_t)v->n;
+}
+
 /* --- unpacking ----------------------------------------------------------------- */
 
 /* Options: type (16 bit), length (16 bit), value; none is known yet, all are skipped. */
@@ -269,6 +302,44 @@ int wire_get_limits(struct wire_limits *v, const uint8_t *p, const char **why)
 	v->max_streams = get32(p);
 	v->window = get32(p + 4);
 	return window_ok(v->window) ? 0 : fail(why, "initial window is out of bounds");
+}
+
+bool wire_next_name(struct wire_announce *v, struct wire_name *out)
+{
+	if (v->n == 0)
+		return false;
+	*out = (struct wire_name){.served = v->entries[0] != 0,
+		.n = v->entries[1],
+		.name = (const char *)v->entries + ENTRY_HEAD};
+	v->entries += ENTRY_HEAD + out->n;
+	v->n -= ENTRY_HEAD + (size_t)out->n;
+	return true;
+}
+
+static int check_entries(const struct wire_announce *v, const char **why)
+{
+	const uint8_t *p = v->entries;
+	for (size_t left = v->n, step; left > 0; p += step, left -= step) {
+		if (left <= ENTRY_HEAD || p[1] == 0 || p[1] > left - ENTRY_HEAD)
+			return fail(why, "service name does not fit the frame");
+		if (p[0] > 1 || (p[0] == 0 && v->kind != WIRE_CHANGES))
+			return fail(why, "unknown action in ANNOUNCE");
+		if (memchr(p + ENTRY_HEAD, '\0', p[1]) != NULL)
+			return fail(why, "service name holds a NUL");
+		step = ENTRY_HEAD + (size_t)p[1];
+	}
+	return 0;
+}
+
+int wire_get_announce(struct wire_announce *v, const uint8_t *p, size_t n, const char **why)
+{
+	*v = (struct wire_announce){.version = get32(p),
+		.kind = p[4],
+		.entries = p + WIRE_ANNOUNCE_MIN,
+		.n = n - WIRE_ANNOUNCE_MIN};
+	if (v->kind > WIRE_LIST_END)
+		return fail(why, "unknown kind of ANNOUNCE");
+	return check_entries(v, why);
 }
 
 uint32_t wire_get_reset(const uint8_t *p)

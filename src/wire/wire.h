@@ -17,12 +17,15 @@ enum {
 	WIRE_VERSION = 1,
 	WIRE_HEADER = 8,             /* bytes in a frame's header */
 	WIRE_DATA_MAX = 1 << 20,     /* bytes of payload in one DATA */
-	WIRE_CONTROL_MAX = 1024,     /* bytes of payload in any other known frame */
+	WIRE_CONTROL_MAX = 1024,     /* bytes of payload in any other known frame, but for */
+	WIRE_LONG_MAX = 4096,        /* ANNOUNCE and TOKEN */
 	WIRE_IGNORED_MAX = 64 << 10, /* bytes of payload in an unknown, ignorable frame */
 	WIRE_ID = 16,                /* bytes in a session id or instance id */
 	WIRE_NAME_MAX = 255,         /* bytes in a service name */
 	WIRE_HELLO_MIN = 40,
 	WIRE_OPEN_MIN = 42,
+	WIRE_ANNOUNCE_MIN = 5,
+	WIRE_NAMES_MAX = 16384,           /* names that a node may announce as served */
 	WIRE_HOPS = 8,                    /* the hop limit a first opener sends */
 	WIRE_WINDOW_MIN = 1 << 10,        /* bytes, smallest initial window */
 	WIRE_WINDOW_DEFAULT = 256 << 10,  /* bytes, initial window */
@@ -43,6 +46,8 @@ enum wire_type {
 	WIRE_PING = 6,
 	WIRE_GOAWAY = 7,
 	WIRE_LIMITS = 8,
+	WIRE_ANNOUNCE = 9,
+	WIRE_TOKEN = 10,
 	WIRE_TYPES = 32, /* five bits */
 };
 
@@ -70,10 +75,14 @@ enum wire_code {
 	WIRE_INTERNAL = 13,   /* descriptors, memory, or the like ran out */
 	WIRE_LINK_LOST = 14,  /* the transport died; never sent on it */
 	WIRE_HOPS_SPENT = 15, /* the hop limit reached 0 */
+	WIRE_SAME_ROLE = 16,  /* both nodes are controllers, or both are segments */
 	WIRE_CODES
 };
 
 enum wire_role { WIRE_CONTROLLER = 1, WIRE_SEGMENT = 2 };
+
+/* Frames that their sender understands: HELLO's capabilities. */
+enum wire_capability { WIRE_KNOWS_ANNOUNCE = 1, WIRE_KNOWS_TOKEN = 2 };
 
 struct wire_header {
 	uint32_t length; /* bytes of payload, 24 bits */
@@ -120,6 +129,27 @@ struct wire_limits {
 	uint32_t window;
 };
 
+enum wire_announce_kind {
+	WIRE_CHANGES = 0,  /* names come and go, the others stay */
+	WIRE_LIST = 1,     /* part of the whole list; more follows */
+	WIRE_LIST_END = 2, /* its last part: what this version did not name is not served */
+};
+
+/* The entries are packed with wire_put_name() and read with wire_next_name(). */
+struct wire_announce {
+	uint32_t version; /* of the sender's list; higher is newer */
+	uint8_t kind;     /* enum wire_announce_kind */
+	const uint8_t *entries;
+	size_t n; /* bytes of them */
+};
+
+/* One entry of ANNOUNCE. */
+struct wire_name {
+	bool served;      /* or withdrawn */
+	uint8_t n;        /* 1 .. WIRE_NAME_MAX */
+	const char *name; /* n bytes, no NUL among or behind them */
+};
+
 /* The rule of a type, 0 .. WIRE_TYPES - 1; its name is NULL where it is not known. */
 const struct wire_rule *wire_rule(unsigned type);
 
@@ -150,6 +180,11 @@ size_t wire_put_credit(uint8_t *out, uint32_t stream, uint64_t offset);
 size_t wire_put_ping(uint8_t *out, uint64_t opaque, bool ack);
 size_t wire_put_goaway(uint8_t *out, const struct wire_goaway *v);
 size_t wire_put_limits(uint8_t *out, const struct wire_limits *v, bool ack);
+size_t wire_put_announce(uint8_t *out, const struct wire_announce *v);
+size_t wire_put_token(uint8_t *out, const void *text, size_t n);
+
+/* An entry of ANNOUNCE to `out`; returns its length, or 0 where `room` bytes are too few. */
+size_t wire_put_name(uint8_t *out, size_t room, const struct wire_name *v);
 
 /*
  * Unpacking: the payload of a frame whose header passed wire_check(), n bytes.
@@ -159,9 +194,16 @@ size_t wire_put_limits(uint8_t *out, const struct wire_limits *v, bool ack);
 int wire_get_hello(struct wire_hello *v, const uint8_t *p, size_t n, const char **why);
 int wire_get_open(struct wire_open *v, const uint8_t *p, size_t n, const char **why);
 int wire_get_limits(struct wire_limits *v, const uint8_t *p, const char **why);
+int wire_get_announce(struct wire_announce *v, const uint8_t *p, size_t n, const char **why);
 uint32_t wire_get_reset(const uint8_t *p);
 uint64_t wire_get_credit(const uint8_t *p);
 uint64_t wire_get_ping(const uint8_t *p);
 void wire_get_goaway(struct wire_goaway *v, const uint8_t *p);
+
+/*
+ * Takes the next entry out of an ANNOUNCE that wire_get_announce() has passed: v's entries
+ * move on.  False when there is none left.
+ */
+bool wire_next_name(struct wire_announce *v, struct wire_name *out);
 
 #endif

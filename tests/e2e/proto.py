@@ -11,7 +11,7 @@ from collections import namedtuple
 from net import FIN as CLEAN, RST
 from wait import DEADLINE
 
-HELLO, OPEN, DATA, RESET, CREDIT, PING, GOAWAY, LIMITS = range(1, 9)
+HELLO, OPEN, DATA, RESET, CREDIT, PING, GOAWAY, LIMITS, ANNOUNCE, TOKEN = range(1, 11)
 FIN, ACK, IGNORABLE = 1, 2, 4
 CONTROLLER, SEGMENT = 1, 2
 VERSION = 1
@@ -20,6 +20,9 @@ GOAWAY_OPEN = 0xffffffff  # announced; the last id is not known yet
 DATA_MAX = 1 << 20
 # Codes of RESET and GOAWAY.
 OK, ABORTED, REFUSED, UNREACHABLE, TIMED_OUT, NO_SERVICE, BUSY, LATCHED = range(8)
+SAME_ROLE = 16
+CHANGES, LIST, LIST_END = range(3)  # kinds of ANNOUNCE
+KNOWS_ALL = 3  # capabilities: ANNOUNCE and TOKEN
 
 Frame = namedtuple("Frame", "type flags stream payload")
 
@@ -31,8 +34,8 @@ def frame(kind, stream=0, payload=b"", flags=0, length=None):
 
 
 def hello(role=CONTROLLER, version=VERSION, magic=b"CLOUDBUS", window=WINDOW, max_streams=131072,
-          instance=None):
-    return frame(HELLO, 0, magic + struct.pack(">HBBI", version, role, 0, 0)
+          instance=None, capabilities=KNOWS_ALL):
+    return frame(HELLO, 0, magic + struct.pack(">HBBI", version, role, 0, capabilities)
                  + (instance or os.urandom(16)) + struct.pack(">II", max_streams, window))
 
 
@@ -58,6 +61,17 @@ def ping(opaque=1, ack=False):
     return frame(PING, 0, struct.pack(">Q", opaque), ACK if ack else 0)
 
 
+def announce(*names, version=1, kind=LIST_END):
+    """A name with a minus before it is withdrawn."""
+    entries = b"".join(bytes([name[0] != "-", len(name.lstrip("-").encode())])
+                       + name.lstrip("-").encode() for name in names)
+    return frame(ANNOUNCE, 0, struct.pack(">IB", version, kind) + entries)
+
+
+def token(text):
+    return frame(TOKEN, 0, text)
+
+
 def goaway(last=GOAWAY_OPEN, code=OK):
     return frame(GOAWAY, 0, struct.pack(">II", last, code))
 
@@ -70,6 +84,18 @@ def reset_code(frame_):
 def goaway_last(frame_):
     assert frame_.type == GOAWAY
     return struct.unpack(">I", frame_.payload[:4])[0]
+
+
+def announced(frame_):
+    """(version, kind, [names, those withdrawn with a minus before them])"""
+    assert frame_.type == ANNOUNCE
+    version, kind = struct.unpack_from(">IB", frame_.payload)
+    names, at = [], 5
+    while at < len(frame_.payload):
+        served, n = frame_.payload[at:at + 2]
+        names.append(("" if served else "-") + frame_.payload[at + 2:at + 2 + n].decode())
+        at += 2 + n
+    return version, kind, names
 
 
 def credit_offset(frame_):

@@ -114,9 +114,9 @@ def test_no_hello_within_its_deadline(segment):
 
 @pytest.mark.parametrize("bad", [
     proto.hello(),
-    proto.frame(9, 0, b"unknown"),
+    proto.frame(29, 0, b"unknown"),
     proto.frame(31, 1, b""),
-    proto.frame(9, 0, bytes(65537), proto.IGNORABLE),
+    proto.frame(29, 0, bytes(65537), proto.IGNORABLE),
     proto.frame(proto.DATA, 0, b"x"),
     proto.frame(proto.DATA, 3, b"x"),
     proto.frame(proto.DATA, 2, b"x"),
@@ -127,6 +127,13 @@ def test_no_hello_within_its_deadline(segment):
     proto.frame(proto.CREDIT, 1, bytes(7)),
     proto.frame(proto.PING, 1, bytes(8)),
     proto.frame(proto.PING, 0, bytes(9)),
+    proto.frame(proto.ANNOUNCE, 0, bytes(4)),
+    proto.frame(proto.ANNOUNCE, 0, bytes(4097)),
+    proto.frame(proto.ANNOUNCE, 0, b"\0\0\0\1\2\0\1a"),
+    proto.frame(proto.ANNOUNCE, 0, b"\0\0\0\1\2\1\2a"),
+    proto.frame(proto.ANNOUNCE, 1, bytes(5)),
+    proto.frame(proto.TOKEN, 0, b""),
+    proto.frame(proto.TOKEN, 0, bytes(4097)),
     proto.frame(proto.OPEN, 3, bytes(41)),
     proto.frame(proto.OPEN, 3, bytes(1024)),
     proto.frame(proto.OPEN, 0, proto.open_(3)[8:]),
@@ -143,6 +150,8 @@ def test_no_hello_within_its_deadline(segment):
 ], ids=["second-hello", "unknown", "unknown-31", "ignorable-too-long", "data-on-0",
         "data-on-unopened", "data-on-the-other-sides", "data-with-ack", "data-too-long",
         "reset-short", "reset-long", "credit-short", "ping-on-a-stream", "ping-long",
+        "announce-short", "announce-long", "announce-withdrawal-in-a-list", "announce-cut-name",
+        "announce-on-a-stream", "token-empty", "token-long",
         "open-short", "open-zeros", "open-on-0", "open-again", "open-even", "open-beyond",
         "open-window-0", "open-window-max", "open-options", "open-nul", "goaway-beyond",
         "limits-window-0", "limits-unasked-ack"])
@@ -155,7 +164,7 @@ def test_illegal_frame_is_fatal_for_its_transport(segment, bad):
 
 def test_unknown_but_ignorable_frames_are_skipped(segment):
     peer, server = segment.session()
-    peer.send(proto.frame(9, 0, b"from the future", proto.IGNORABLE),
+    peer.send(proto.frame(29, 0, b"from the future", proto.IGNORABLE),
               proto.frame(30, 77, bytes(65536), proto.IGNORABLE),
               proto.data(1, b"goes on"))
     assert server.recv_exactly(7) == b"goes on"
@@ -376,7 +385,7 @@ def test_case_62_frames_of_length_0(segment):
         peer.send(empty * 1000)
         assert_dropped(peer)
     peer, server = segment.session()
-    peer.send(proto.frame(9, 0, b"", proto.IGNORABLE) * 1000, proto.data(1, b"", fin=True))
+    peer.send(proto.frame(29, 0, b"", proto.IGNORABLE) * 1000, proto.data(1, b"", fin=True))
     assert server.recv_end() == (b"", FIN)
 
 

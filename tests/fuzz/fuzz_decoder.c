@@ -35,7 +35,7 @@ static void check_item(const struct decoder *d, const struct decoder_out *f, siz
 	PROMISE(wire_check(&f->header, &why) == 0);
 	switch (f->item) {
 	case DECODER_CONTROL:
-		PROMISE(f->n == f->header.length && f->n <= WIRE_CONTROL_MAX);
+		PROMISE(f->n == f->header.length && f->n <= WIRE_LONG_MAX);
 		PROMISE(decoder_at_boundary(d));
 		break;
 	case DECODER_DATA:
@@ -56,6 +56,8 @@ static void unpack(struct outcome *o, const struct decoder_out *f)
 	struct wire_hello hello;
 	struct wire_open open;
 	struct wire_limits limits;
+	struct wire_announce names;
+	struct wire_name name;
 	int rc = 0;
 	if (f->header.type == WIRE_HELLO)
 		rc = wire_get_hello(&hello, f->p, f->n, &why);
@@ -63,6 +65,12 @@ static void unpack(struct outcome *o, const struct decoder_out *f)
 		rc = wire_get_open(&open, f->p, f->n, &why);
 	else if (f->header.type == WIRE_LIMITS)
 		rc = wire_get_limits(&limits, f->p, &why);
+	else if (f->header.type == WIRE_ANNOUNCE)
+		rc = wire_get_announce(&names, f->p, f->n, &why);
+	while (f->header.type == WIRE_ANNOUNCE && rc == 0 && wire_next_name(&names, &name)) {
+		PROMISE(name.n > 0);
+		add(o, (const uint8_t *)name.name, name.n);
+	}
 	PROMISE((rc == 0) == (why == NULL));
 	o->sum += (uint64_t)(rc != 0);
 }

@@ -144,6 +144,17 @@ static void on_event(struct run *r, const struct mux_event *ev)
 		PROMISE(x != NULL && x->s == ev->stream && !x->reset);
 		x->reset = true;
 		break;
+	case MUX_ANNOUNCE: {
+		struct wire_announce v = ev->announce;
+		struct wire_name name;
+		while (wire_next_name(&v, &name))
+			PROMISE(name.n > 0 && memchr(name.name, 0, name.n) == NULL);
+		PROMISE(v.n == 0);
+		break;
+	}
+	case MUX_TOKEN:
+		PROMISE(ev->n > 0 && ev->n <= WIRE_LONG_MAX);
+		break;
 	default:
 		break;
 	}
@@ -269,6 +280,23 @@ static void whim(struct run *r, uint8_t op)
 	}
 }
 
+/* What a node says of itself. */
+static void speak(struct run *r)
+{
+	static const uint8_t text[WIRE_LONG_MAX];
+	uint8_t op = byte(r);
+	struct wire_announce v = {.version = op,
+		.kind = op % 3,
+		.entries = (const uint8_t *)"\1\1a\1\2bc",
+		.n = op & 64 ? 7 : 3};
+	if (op & 128)
+		(void)mux_token(r->mux, text, 1 + number(r) % WIRE_LONG_MAX);
+	else
+		PROMISE(mux_can_announce(r->mux) || mux_announce(r->mux, &v) != 0);
+	if (!(op & 128))
+		(void)mux_announce(r->mux, &v);
+}
+
 static void tick(struct run *r, uint32_t n)
 {
 	uint64_t at = mux_deadline(r->mux);
@@ -283,8 +311,11 @@ static void tick(struct run *r, uint32_t n)
 static void hello(struct run *r, uint8_t op)
 {
 	uint8_t buf[MUX_CONTROL_ROOM];
-	struct wire_hello v = {
-		.version = WIRE_VERSION, .role = WIRE_SEGMENT, .max_streams = op, .window = 1024};
+	struct wire_hello v = {.version = WIRE_VERSION,
+		.role = WIRE_SEGMENT,
+		.capabilities = op >> 6,
+		.max_streams = op,
+		.window = 1024};
 	feed(r, buf, wire_put_hello(buf, &v));
 }
 
@@ -298,6 +329,18 @@ static void data(struct run *r, uint32_t id, uint8_t op)
 	if (half < n && op & 128)
 		whim(r, op); /* in the middle of the frame */
 	feed(r, buf + half, n - half);
+}
+
+static void names(struct run *r, uint8_t op)
+{
+	uint8_t buf[MUX_CONTROL_ROOM];
+	size_t n = byte(r) % 16;
+	struct wire_announce v = {.version = op, .kind = byte(r) % 4, .entries = r->in};
+	v.n = n < r->left ? n : r->left;
+	if (op & 32)
+		feed(r, buf, wire_put_token(buf, "token", 1 + op % 5));
+	else
+		feed(r, buf, wire_put_announce(buf, &v));
 }
 
 /* A frame that is well formed, if nothing else. */
@@ -326,7 +369,10 @@ static void frame(struct run *r, uint8_t op)
 		feed(r, buf, wire_put_ping(buf, number(r), op & 32));
 		break;
 	case 6:
-		feed(r, buf, wire_put_goaway(buf, &goaway));
+		if (op & 64)
+			names(r, op);
+		else
+			feed(r, buf, wire_put_goaway(buf, &goaway));
 		break;
 	default:
 		feed(r, buf, wire_put_limits(buf, &limits, op & 32));
@@ -350,6 +396,8 @@ static void step(struct run *r)
 			mux_set_window(r->mux, WINDOW, op & 32);
 		else if (op % 8 == 2)
 			tick(r, number(r));
+		else if (op % 8 == 3)
+			speak(r);
 		else
 			flush(r, byte(r));
 		break;
@@ -361,8 +409,8 @@ static void step(struct run *r)
 		feed(r, p, n); /* raw */
 	}
 	}
-	/* The mux, its table, and for each stream at most itself and its OPEN. */
-	PROMISE(r->mem.live <= 2 + 2 * (STREAMS + PEER_STREAMS + 256));
+	/* The mux, its table, ANNOUNCE, TOKEN, and for each stream at most itself and its OPEN. */
+	PROMISE(r->mem.live <= 4 + 2 * (STREAMS + PEER_STREAMS + 256));
 	PROMISE(mux_waiting(r->mux) <= STREAMS);
 }
 

@@ -111,6 +111,8 @@ static void judge_progress(struct sim *s, const struct end *e, const struct end 
 {
 	if (e->rc != 0 || far->rc != 0 || s->there.cut || s->back.cut)
 		return;
+	if (far->heard != e->announced || far->token != e->tokens)
+		flaw(s, "an ANNOUNCE or the last token never came");
 	list_each (node, &e->streams) {
 		const struct end_stream *st = container_of(node, struct end_stream, node);
 		const struct end_stream *other = end_find(far, st->id);
@@ -291,6 +293,15 @@ static void act(struct sim *s, struct end *e)
 	case 7:
 		e->refuses = chance(s, 3);
 		break;
+	case 8:
+	case 9:
+	case 10:
+		(void)end_announce(e);
+		break;
+	case 11:
+	case 12:
+		(void)end_token(e);
+		break;
 	default:
 		if (st == NULL || chance(s, 8))
 			open_one(s, e);
@@ -413,6 +424,7 @@ static void begin_end(struct sim *s, struct end *e, enum mux_side side)
 	end_init(e, side, &o, &s->now, &mem);
 	e->random = unit_random(&s->random);
 	e->takes = chance(s, 2);
+	e->checks = true;
 }
 
 static void begin_net(struct sim *s, struct net *n, struct end *from, struct end *to)

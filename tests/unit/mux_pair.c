@@ -138,6 +138,78 @@ static void came(struct end_stream *st, const uint8_t *p, size_t n, bool fin)
 	st->got_end = fin;
 }
 
+/* --- names and tokens --------------------------------------------------------------- */
+
+/* The ANNOUNCE of a number: its kind, and up to 30 names of up to 120 bytes. */
+static struct wire_announce announcement(uint32_t number, uint8_t entries[static WIRE_LONG_MAX])
+{
+	struct wire_announce v = {
+		.version = number, .kind = (uint8_t)(number * 7 % 3), .entries = entries};
+	for (uint32_t i = 0; i < number * 13 % 31; i++) {
+		char name[128];
+		memset(name, 'a' + (int)(i % 26), sizeof name);
+		struct wire_name entry = {.served = v.kind != WIRE_CHANGES || i % 3 > 0,
+			.n = (uint8_t)(1 + (number + i) % 120),
+			.name = name};
+		v.n += wire_put_name(
+			entries + v.n, WIRE_LONG_MAX - WIRE_ANNOUNCE_MIN - v.n, &entry);
+	}
+	return v;
+}
+
+static size_t token_of(uint32_t number, uint8_t text[static WIRE_LONG_MAX])
+{
+	size_t n = 4 + number * 997 % (WIRE_LONG_MAX - 3);
+	memset(text, 'A' + (int)(number % 26), n);
+	memcpy(text, &number, 4);
+	return n;
+}
+
+int end_announce(struct end *e)
+{
+	uint8_t entries[WIRE_LONG_MAX];
+	struct wire_announce v = announcement(e->announced + 1, entries);
+	bool could = mux_can_announce(e->mux);
+	int rc = mux_announce(e->mux, &v);
+	if (could != (rc == 0) && rc != ERR_NOMEM)
+		broken(e, "mux_can_announce() is wrong");
+	e->announced += rc == 0;
+	return rc;
+}
+
+int end_token(struct end *e)
+{
+	uint8_t text[WIRE_LONG_MAX];
+	int rc = mux_token(e->mux, text, token_of(e->tokens + 1, text));
+	e->tokens += rc == 0;
+	return rc;
+}
+
+static void names_came(struct end *e, struct wire_announce v)
+{
+	uint8_t entries[WIRE_LONG_MAX];
+	struct wire_announce want = announcement(e->heard + 1, entries);
+	struct wire_name name;
+	if (v.version != want.version || v.kind != want.kind || v.n != want.n ||
+		memcmp(v.entries, want.entries, v.n) != 0)
+		broken(e, "ANNOUNCE is not the one that was due");
+	while (wire_next_name(&v, &name))
+		want.n -= 2u + name.n;
+	if (want.n != 0)
+		broken(e, "the entries of ANNOUNCE do not add up");
+	e->heard++;
+}
+
+static void token_came(struct end *e, const uint8_t *p, size_t n)
+{
+	uint8_t text[WIRE_LONG_MAX];
+	uint32_t number = 0;
+	memcpy(&number, p, n < 4 ? n : 4);
+	if (number <= e->token || n != token_of(number, text) || memcmp(p, text, n) != 0)
+		broken(e, "TOKEN is old, or not what was sent");
+	e->token = number;
+}
+
 static void on_event(struct end *e, const struct mux_event *ev)
 {
 	struct end_stream *st = ev->user;
@@ -165,6 +237,14 @@ static void on_event(struct end *e, const struct mux_event *ev)
 		break;
 	case MUX_GOAWAY:
 		e->code = ev->code;
+		break;
+	case MUX_ANNOUNCE:
+		if (e->checks)
+			names_came(e, ev->announce);
+		break;
+	case MUX_TOKEN:
+		if (e->checks)
+			token_came(e, ev->p, ev->n);
 		break;
 	default:
 		break;
@@ -311,6 +391,7 @@ void pair_init(struct pair *p, const struct pair_way *way, const struct mux_opti
 	end_init(&p->a, MUX_DIALLED, a, &p->now, NULL);
 	end_init(&p->b, MUX_ACCEPTED, b, &p->now, NULL);
 	p->a.takes = p->b.takes = p->way.takes;
+	p->a.checks = p->b.checks = true;
 }
 
 void pair_fini(struct pair *p)

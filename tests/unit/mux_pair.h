@@ -49,12 +49,15 @@ struct end {
 	bool takes;   /* payload past mux_receive(), where it can be */
 	bool refuses; /* every stream the peer opens */
 	bool stalls;  /* new streams are stalled */
+	bool checks;  /* names and tokens: the far end is an end too */
 	int rc;       /* what mux_receive() or mux_tick() failed with */
-	unsigned events[MUX_GOAWAY + 1];
+	unsigned events[MUX_EVENTS];
 	uint32_t code;               /* of the last RESET or GOAWAY */
 	struct decoder watch;        /* over the bytes sent */
 	unsigned frames[WIRE_TYPES]; /* sent, by type */
 	struct wire_header last[4];  /* headers sent lately, the newest first */
+	uint32_t announced, heard;   /* ANNOUNCEs handed to the mux, and that came */
+	uint32_t tokens, token;      /* tokens handed to the mux, and the last that came */
 	uint64_t unread, unread_max; /* bytes held over all streams, and the most ever */
 	const char *broken;          /* the first broken promise, or NULL */
 };
@@ -86,6 +89,15 @@ void end_feed(struct end *e, const uint8_t *p, size_t n);
 /* Moves what the mux has to send to `out`, as long as less than `limit` bytes wait there. */
 void end_flush(struct end *e, size_t limit);
 
+/*
+ * The next ANNOUNCE, whose content follows from its number; as mux_announce().  The far end
+ * checks that each comes, in order.
+ */
+int end_announce(struct end *e);
+
+/* The next token, likewise; as mux_token().  One may replace another, so some do not come. */
+int end_token(struct end *e);
+
 /* Judges deadlines. */
 void end_tick(struct end *e);
 
@@ -100,6 +112,8 @@ void solo_data(struct end *e, uint32_t id, uint32_t n, unsigned flags);
 void solo_reset(struct end *e, uint32_t id, uint32_t code);
 void solo_credit(struct end *e, uint32_t id, uint64_t offset);
 void solo_ping(struct end *e, uint64_t opaque, bool ack);
+void solo_announce(struct end *e, uint32_t version);
+void solo_token(struct end *e, size_t n);
 void solo_goaway(struct end *e, uint32_t last, uint32_t code);
 void solo_limits(struct end *e, uint32_t max_streams, uint32_t window, bool ack);
 void solo_ignorable(struct end *e, uint32_t n);

@@ -12,7 +12,8 @@ void solo_hello(struct end *e, uint32_t max_streams, uint32_t window)
 {
 	uint8_t buf[MUX_CONTROL_ROOM];
 	struct wire_hello v = {.version = WIRE_VERSION,
-		.role = WIRE_CONTROLLER,
+		.role = e->side == MUX_DIALLED ? WIRE_SEGMENT : WIRE_CONTROLLER,
+		.capabilities = WIRE_KNOWS_ANNOUNCE | WIRE_KNOWS_TOKEN,
 		.max_streams = max_streams,
 		.window = window};
 	end_feed(e, buf, wire_put_hello(buf, &v));
@@ -53,6 +54,20 @@ void solo_ping(struct end *e, uint64_t opaque, bool ack)
 {
 	uint8_t buf[MUX_CONTROL_ROOM];
 	end_feed(e, buf, wire_put_ping(buf, opaque, ack));
+}
+
+void solo_announce(struct end *e, uint32_t version)
+{
+	uint8_t buf[MUX_CONTROL_ROOM];
+	struct wire_announce v = {.version = version};
+	end_feed(e, buf, wire_put_announce(buf, &v));
+}
+
+void solo_token(struct end *e, size_t n)
+{
+	uint8_t buf[MUX_CONTROL_ROOM], text[WIRE_LONG_MAX];
+	memset(text, 't', sizeof text);
+	end_feed(e, buf, wire_put_token(buf, text, n));
 }
 
 void solo_goaway(struct end *e, uint32_t last, uint32_t code)

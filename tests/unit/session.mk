@@ -73,3 +73,10 @@ check_LIBRARIES += libmuxpair.a
 libmuxpair_a_SOURCES = tests/unit/mux_pair.c tests/unit/mux_pair.h tests/unit/mux_solo.c
 libmuxpair_a_CPPFLAGS = $(UNIT_CPPFLAGS)
 libmuxpair_a_CFLAGS = $(UNIT_CFLAGS)
+
+check_PROGRAMS += tests/unit/test_mux_names
+TESTS += tests/unit/test_mux_names
+tests_unit_test_mux_names_SOURCES = tests/unit/test_mux_names.c
+tests_unit_test_mux_names_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_mux_names_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_mux_names_LDADD = libmuxpair.a libunit.a $(L_SESSION) $(CHECK_LIBS)

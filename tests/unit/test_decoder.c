@@ -90,7 +90,7 @@ static size_t all_frames(uint8_t *out)
 	size_t n = wire_put_hello(out, &hello);
 	n += wire_put_open(out + n, 1, &open);
 	n += put_raw(out + n, WIRE_DATA, 0, 1, 1);
-	n += put_raw(out + n, 9, WIRE_IGNORABLE, 0, 0);
+	n += put_raw(out + n, 29, WIRE_IGNORABLE, 0, 0);
 	n += put_raw(out + n, WIRE_DATA, WIRE_FIN, 1, 300);
 	n += put_raw(out + n, 31, WIRE_IGNORABLE | 3, 77, 1);
 	n += put_raw(out + n, WIRE_DATA, WIRE_FIN, 3, 0);
@@ -199,8 +199,8 @@ END_TEST
 START_TEST(refused_at_the_header)
 {
 	static const struct wire_header bad[] = {
-		{0, 9, 0, 0},                                 /* unknown */
-		{WIRE_IGNORED_MAX + 1, 9, WIRE_IGNORABLE, 0}, /* ignorable, too long */
+		{0, 29, 0, 0},                                 /* unknown */
+		{WIRE_IGNORED_MAX + 1, 29, WIRE_IGNORABLE, 0}, /* ignorable, too long */
 		{WIRE_CONTROL_MAX + 1, WIRE_OPEN, 0, 1},      /* case 18 */
 		{WIRE_DATA_MAX + 1, WIRE_DATA, 0, 1},         /* too long */
 		{0, WIRE_DATA, 0, 1},                         /* case 62: says nothing */

@@ -76,7 +76,8 @@ START_TEST(codes_have_their_names_numbers_and_texts)
 		[WIRE_FLOOD] = "FLOOD",
 		[WIRE_INTERNAL] = "INTERNAL",
 		[WIRE_LINK_LOST] = "LINK_LOST",
-		[WIRE_HOPS_SPENT] = "HOPS_SPENT"};
+		[WIRE_HOPS_SPENT] = "HOPS_SPENT",
+		[WIRE_SAME_ROLE] = "SAME_ROLE"};
 	struct manual_part part = manual_part("Sh", "ERROR CODES");
 	struct manual_row row;
 	unsigned rows = 0;
@@ -134,11 +135,14 @@ static const struct {
 	LIMIT(WIRE_HEADER),
 	LIMIT(WIRE_DATA_MAX),
 	LIMIT(WIRE_CONTROL_MAX),
+	LIMIT(WIRE_LONG_MAX),
 	LIMIT(WIRE_IGNORED_MAX),
 	LIMIT(WIRE_ID),
 	LIMIT(WIRE_NAME_MAX),
 	LIMIT(WIRE_HELLO_MIN),
 	LIMIT(WIRE_OPEN_MIN),
+	LIMIT(WIRE_ANNOUNCE_MIN),
+	LIMIT(WIRE_NAMES_MAX),
 	LIMIT(WIRE_HOPS),
 	LIMIT(WIRE_WINDOW_MIN),
 	LIMIT(WIRE_WINDOW_DEFAULT),
@@ -283,6 +287,10 @@ static const struct {
 	{"GOAWAY", "code", "51525354"},
 	{"LIMITS", "max_streams", "21222324"},
 	{"LIMITS", "window", "31323334"},
+	{"ANNOUNCE", "version", "81828384"},
+	{"ANNOUNCE", "kind", "02"},
+	{"ANNOUNCE", "entries", "01046563686f"},
+	{"TOKEN", "token", "746f6b656e"},
 };
 enum { N_FIELDS = sizeof fields / sizeof fields[0] };
 
@@ -302,6 +310,10 @@ static size_t pack(uint8_t *out, unsigned type)
 		.name = "echo"};
 	struct wire_goaway goaway = {.last = 0x71727374, .code = 0x51525354};
 	struct wire_limits v = {.max_streams = 0x21222324, .window = 0x31323334};
+	struct wire_announce announce = {.version = 0x81828384,
+		.kind = WIRE_LIST_END,
+		.entries = (const uint8_t *)"\1\4echo",
+		.n = 6};
 	for (unsigned i = 0; i < WIRE_ID; i++) {
 		hello.instance[i] = open.session[i] = (uint8_t)(0xa0 + i);
 		open.address[i] = (uint8_t)(0xb0 + i);
@@ -321,6 +333,10 @@ static size_t pack(uint8_t *out, unsigned type)
 		return wire_put_goaway(out, &goaway);
 	case WIRE_LIMITS:
 		return wire_put_limits(out, &v, false);
+	case WIRE_ANNOUNCE:
+		return wire_put_announce(out, &announce);
+	case WIRE_TOKEN:
+		return wire_put_token(out, "token", 5);
 	default:
 		ck_abort_msg("no layout");
 		return 0;
@@ -338,7 +354,7 @@ START_TEST(fields_are_where_the_code_puts_them)
 {
 	int checked = 0;
 	for (unsigned type = 0; type < WIRE_TYPES; type++) {
-		uint8_t frame[WIRE_HEADER + WIRE_CONTROL_MAX];
+		uint8_t frame[WIRE_HEADER + WIRE_LONG_MAX];
 		char hex[2 * MANUAL_CELL];
 		struct manual_row row;
 		const struct wire_rule *r = wire_rule(type);
@@ -354,6 +370,10 @@ START_TEST(fields_are_where_the_code_puts_them)
 				break;
 			if (strcmp(row.cell[2], "name") == 0)
 				n = 4;
+			if (strcmp(row.cell[2], "entries") == 0)
+				n = 6;
+			if (strcmp(row.cell[2], "token") == 0)
+				n = 5;
 			ck_assert_uint_le(at + n, length);
 			to_hex(hex, frame + WIRE_HEADER + at, n);
 			ck_assert_msg(

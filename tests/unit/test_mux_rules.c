@@ -172,7 +172,7 @@ END_TEST
 
 START_TEST(hello_comes_first_and_once)
 {
-	for (int i = 0; i < 8; i++) {
+	for (int i = 0; i < 10; i++) {
 		solo_init(&e, &now, NULL);
 		switch (i) {
 		case 0:
@@ -194,6 +194,12 @@ START_TEST(hello_comes_first_and_once)
 			solo_ignorable(&e, 0);
 			break;
 		case 6:
+			solo_announce(&e, 1);
+			break;
+		case 7:
+			solo_token(&e, 1);
+			break;
+		case 8:
 			end_feed(&e, (const uint8_t *)"GET / HTTP/1.1\r\n\r\n", 18);
 			break;
 		default:
@@ -201,6 +207,32 @@ START_TEST(hello_comes_first_and_once)
 			solo_hello(&e, 1, 4096);
 		}
 		solo_failed(&e, ERR_PROTOCOL, WIRE_PROTOCOL);
+		solo_fini(&e);
+	}
+}
+END_TEST
+
+/* A controller that dialled a controller, a segment that dialled a segment. */
+START_TEST(two_of_the_same_role)
+{
+	for (int i = 0; i < 2; i++) {
+		uint8_t buf[MUX_CONTROL_ROOM];
+		uint32_t code;
+		struct mux_options o = pair_options(i == 0 ? MUX_DIALLED : MUX_ACCEPTED);
+		struct wire_hello v = {.version = WIRE_VERSION,
+			.role = (uint8_t)o.role,
+			.max_streams = 1,
+			.window = 4096};
+		solo_init(&e, &now, &o);
+		solo_drain(&e);
+		end_feed(&e, buf, wire_put_hello(buf, &v));
+		solo_failed(&e, ERR_PROTOCOL, WIRE_SAME_ROLE);
+		ck_assert_str_eq(mux_failure(e.mux, &code),
+			i == 0 ? "the peer is a controller too" : "the peer is a segment too");
+		struct wire_goaway bye;
+		ck_assert_uint_eq(mux_last_words(e.mux, buf), 16); /* the peer is told why */
+		wire_get_goaway(&bye, buf + WIRE_HEADER);
+		ck_assert_uint_eq(bye.code, WIRE_SAME_ROLE);
 		solo_fini(&e);
 	}
 }
@@ -289,6 +321,16 @@ static void one_limits(uint32_t i)
 	solo_limits(&e, 100, 4096, false);
 }
 
+static void one_announce(uint32_t i)
+{
+	solo_announce(&e, i);
+}
+
+static void one_token(uint32_t i)
+{
+	solo_token(&e, 1 + i % 5);
+}
+
 static void one_goaway(uint32_t i)
 {
 	(void)i;
@@ -332,8 +374,8 @@ static void frame_on_a_closed_stream(uint32_t i)
 START_TEST(floods_cost_the_peer_its_transport)
 {
 	static void (*const flood[])(uint32_t i) = {one_ping, one_pong, one_limits, one_goaway,
-		one_ignorable, one_byte_of_credit, same_credit, open_and_reset,
-		frame_on_a_closed_stream};
+		one_announce, one_token, one_ignorable, one_byte_of_credit, same_credit,
+		open_and_reset, frame_on_a_closed_stream};
 	for (size_t i = 0; i < sizeof flood / sizeof flood[0]; i++) {
 		uint32_t n = until_failure(flood[i], 20000);
 		solo_failed(&e, ERR_LIMIT, WIRE_FLOOD);
@@ -422,6 +464,7 @@ int main(void)
 	tcase_add_test(t, case_8_reset_of_what_never_was);
 	tcase_add_test(t, ids);
 	tcase_add_test(t, hello_comes_first_and_once);
+	tcase_add_test(t, two_of_the_same_role);
 	tcase_add_test(t, failure_stays);
 	tcase_add_test(t, a_stream_too_many);
 	tcase_add_test(t, half_closed_streams_count);

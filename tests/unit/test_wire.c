@@ -64,6 +64,8 @@ START_TEST(rules)
 		{WIRE_PING, 8, 8, WIRE_ACK, false},
 		{WIRE_GOAWAY, 8, 8, 0, false},
 		{WIRE_LIMITS, 8, 8, WIRE_ACK, false},
+		{WIRE_ANNOUNCE, 5, 4096, 0, false},
+		{WIRE_TOKEN, 1, 4096, 0, false},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		unsigned type = rows[i].type;
@@ -90,7 +92,8 @@ START_TEST(unknown_types)
 {
 	static const unsigned known = 1u << WIRE_HELLO | 1u << WIRE_OPEN | 1u << WIRE_DATA |
 				      1u << WIRE_RESET | 1u << WIRE_CREDIT | 1u << WIRE_PING |
-				      1u << WIRE_GOAWAY | 1u << WIRE_LIMITS;
+				      1u << WIRE_GOAWAY | 1u << WIRE_LIMITS | 1u << WIRE_ANNOUNCE |
+				      1u << WIRE_TOKEN;
 	for (unsigned type = 0; type < WIRE_TYPES; type++) {
 		if (known & 1u << type)
 			continue;
@@ -294,6 +297,92 @@ START_TEST(small_frames_there_and_back)
 }
 END_TEST
 
+START_TEST(announce_there_and_back)
+{
+	uint8_t entries[WIRE_LONG_MAX], buf[WIRE_HEADER + WIRE_LONG_MAX];
+	char text[WIRE_NAME_MAX];
+	memset(text, 'x', sizeof text);
+	struct wire_announce v = {.version = 0xfedcba98, .entries = entries}, back;
+	size_t room = sizeof entries - WIRE_ANNOUNCE_MIN, step;
+	unsigned count = 0;
+	do { /* names of every length, until the frame is full */
+		struct wire_name name = {
+			.served = count % 2, .n = (uint8_t)(1 + count * 50 % 255), .name = text};
+		step = wire_put_name(entries + v.n, room - v.n, &name);
+		v.n += step;
+		count += step > 0;
+	} while (step > 0);
+	ck_assert_uint_gt(count, 15);
+	size_t n = payload(buf, wire_put_announce(buf, &v), WIRE_ANNOUNCE, 0, 0);
+	ck_assert_int_eq(wire_get_announce(&back, buf + WIRE_HEADER, n, &why), 0);
+	ck_assert_uint_eq(back.version, v.version);
+	ck_assert_uint_eq(back.kind, WIRE_CHANGES);
+	for (unsigned i = 0; i < count; i++) {
+		struct wire_name name;
+		ck_assert(wire_next_name(&back, &name));
+		ck_assert_uint_eq(name.served, i % 2);
+		ck_assert_uint_eq(name.n, 1 + i * 50 % 255);
+		ck_assert_mem_eq(name.name, text, name.n);
+	}
+	struct wire_name none;
+	ck_assert(!wire_next_name(&back, &none));
+}
+END_TEST
+
+START_TEST(announce_refused)
+{
+	static const struct {
+		const char *bytes; /* behind the version */
+		size_t n;
+		int want;
+	} cases[] = {
+		{"\0", 1, 0},
+		{"\1", 1, 0},
+		{"\2", 1, 0},
+		{"\3", 1, ERR_PROTOCOL},
+		{"\377", 1, ERR_PROTOCOL},
+		{"\0\1\1a", 4, 0},
+		{"\0\0\1a", 4, 0},
+		{"\1\1\1a", 4, 0},
+		{"\2\1\1a", 4, 0},
+		{"\1\0\1a", 4, ERR_PROTOCOL}, /* a whole list withdraws nothing */
+		{"\2\0\1a", 4, ERR_PROTOCOL},
+		{"\0\2\1a", 4, ERR_PROTOCOL},
+		{"\0\1\0", 3, ERR_PROTOCOL}, /* no name */
+		{"\0\1\0a", 4, ERR_PROTOCOL},
+		{"\0\1", 2, ERR_PROTOCOL}, /* cut off */
+		{"\0\1\1", 3, ERR_PROTOCOL},
+		{"\0\1\2a", 4, ERR_PROTOCOL},
+		{"\0\1\1a\1", 5, ERR_PROTOCOL},
+		{"\0\1\1a\1\1", 6, ERR_PROTOCOL},
+		{"\0\1\1a\1\1b", 7, 0},
+		{"\0\1\2a\0", 5, ERR_PROTOCOL}, /* NUL in a name */
+		{"\0\1\1\0", 4, ERR_PROTOCOL},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		uint8_t buf[32] = {0};
+		struct wire_announce v;
+		memcpy(buf + 4, cases[i].bytes, cases[i].n);
+		ck_assert_msg(wire_get_announce(&v, buf, 4 + cases[i].n, &why) == cases[i].want,
+			"%zu", i);
+	}
+}
+END_TEST
+
+START_TEST(token_there_and_back)
+{
+	uint8_t buf[WIRE_HEADER + WIRE_LONG_MAX], text[WIRE_LONG_MAX];
+	for (size_t i = 0; i < sizeof text; i++)
+		text[i] = (uint8_t)(i * 7);
+	for (size_t n = 1; n <= sizeof text; n = n * 2 - (n > 1)) {
+		ck_assert_uint_eq(payload(buf, wire_put_token(buf, text, n), WIRE_TOKEN, 0, 0), n);
+		ck_assert_mem_eq(buf + WIRE_HEADER, text, n);
+	}
+	ck_assert_uint_eq(payload(buf, wire_put_token(buf, text, sizeof text), WIRE_TOKEN, 0, 0),
+		sizeof text);
+}
+END_TEST
+
 START_TEST(limits_there_and_back)
 {
 	static const uint32_t windows[] = {0, WIRE_WINDOW_MIN - 1, WIRE_WINDOW_MIN, WIRE_WINDOW_MAX,
@@ -326,6 +415,9 @@ int main(void)
 	tcase_add_test(t, options);
 	tcase_add_test(t, small_frames_there_and_back);
 	tcase_add_test(t, limits_there_and_back);
+	tcase_add_test(t, announce_there_and_back);
+	tcase_add_test(t, announce_refused);
+	tcase_add_test(t, token_there_and_back);
 	suite_add_tcase(s, t);
 	return unit_main(s);
 }
