@@ -4,13 +4,14 @@
 #
 #   tests/run.sh [--quick] [--keep] [--no-packages] [STEP...]
 #
-# --quick        only: gcc install
+# --quick        only: gcc libsodium install
 # --keep         keep the temporary folder, with every build and every log
 # --no-packages  install nothing
 #
 # The steps, by default all of them in this order:
 #
 #   gcc         build with --enable-development; unit tests, simulation, fuzz corpora
+#   libsodium   build without libcrypto; the unit tests of src/crypto
 #   install     make install and uninstall, an edited configuration, the hardening
 #   quickstart  examples/quickstart.sh
 #   e2e         the programs over real sockets, with real clients and servers
@@ -27,10 +28,10 @@ top=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=tests/setup.sh
 . "$top/tests/setup.sh"
 
-readonly ALL=(gcc install quickstart e2e clang warnings sanitizers e2e-san dist)
-readonly QUICK=(gcc install)
+readonly ALL=(gcc libsodium install quickstart e2e clang warnings sanitizers e2e-san dist)
+readonly QUICK=(gcc libsodium install)
 readonly BUILD_PACKAGES=(gcc libc6-dev binutils make autoconf automake pkg-config
-	libc-ares-dev libsodium-dev libinih-dev check)
+	libc-ares-dev libsodium-dev libssl-dev libjansson-dev libinih-dev check)
 readonly TEST_PACKAGES=(clang xz-utils curl python3 python3-pytest iproute2 redis-server
 	redis-tools postgresql postgresql-client)
 
@@ -121,6 +122,13 @@ step_gcc() {
 	check gcc
 }
 
+# The other engine of src/crypto, as where there is no libcrypto.
+step_libsodium() {
+	build libsodium CC=gcc CFLAGS='-O2 -g' --with-aead=libsodium
+	make -j "$jobs" check \
+		TESTS="$(sed -n 's/^TESTS += //p' "$source/tests/unit/crypto.mk" | tr '\n' ' ')"
+}
+
 step_install() {
 	build_gcc
 	"$source/tests/install.sh" "$source" "$work/gcc"
@@ -177,14 +185,14 @@ step_dist() {
 closing_lines() {
 	local log name=$1
 	case $name in
-	gcc | clang | sanitizers)
+	gcc | libsodium | clang | sanitizers)
 		for log in "$work/$name"/tests/*/*.log; do
 			[ ! -e "$log" ] || sed -n "s|^\([0-9]*%: Checks: .*\)|${log##*/}: \1|p" "$log"
 		done
 		;;
 	esac
 	case $name in
-	gcc | clang | sanitizers | dist)
+	gcc | libsodium | clang | sanitizers | dist)
 		sed -n '/^# TOTAL/,/^# ERROR/p; / archives ready for distribution/,$p' "$work/$name.log"
 		;;
 	e2e*)

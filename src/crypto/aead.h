@@ -36,6 +36,13 @@ struct aead_input {
 	size_t ad_len;
 };
 
+/*
+ * Once in a process, before all else here: gives libcrypto its set-up without its
+ * configuration file, so that no later call opens one.  0, or ERR_NOTFOUND where an
+ * engine of this build does not have the cipher.
+ */
+int aead_init(void);
+
 /* The engines of this build, the default first; NULL behind the last. */
 const struct aead_engine *aead_engine(size_t i);
 
@@ -44,7 +51,7 @@ const char *aead_engine_name(const struct aead_engine *engine);
 
 /*
  * A context with a key, by an engine of the list or, for NULL, by its first.  NULL when
- * there is no memory, or libcrypto does not have the cipher (a FIPS-only set-up).
+ * there is no memory.
  */
 struct aead *aead_new(
 	struct mem *mem, const struct aead_engine *engine, const uint8_t key[AEAD_KEY]);

@@ -12,7 +12,7 @@
  *
  * A length is SUITE_LENGTH bytes, big-endian, of what follows it.
  *
- * Whatever links libcbcrypto.a has called sodium_init() before its first call.
+ * A process calls aead_init(), and so sodium_init(), before anything else of this layer.
  */
 #ifndef CB_CRYPTO_SUITE_H
 #define CB_CRYPTO_SUITE_H
@@ -21,13 +21,13 @@
 #include "crypto/noise.h"
 
 #define SUITE_NAME "Noise_XXpsk3_25519_ChaChaPoly_BLAKE2b"
+#define SUITE_PATTERN NOISE_XXPSK3
 
 /* The prologue of the handshake, without a NUL: the protocol's name and its version in two bytes.
  */
 #define SUITE_PROLOGUE "cloudbus\0\1"
 
 enum {
-	SUITE_PATTERN = NOISE_XXPSK3,
 	SUITE_VERSION = 1,       /* of secured transports: the end of the prologue */
 	SUITE_PROLOGUE_LEN = 10, /* bytes of SUITE_PROLOGUE */
 	SUITE_LENGTH = 2,        /* bytes of the length before messages 2 and 3 */

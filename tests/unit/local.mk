@@ -5,6 +5,7 @@ UNIT_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 if TESTS_ENABLED
 include tests/unit/base.mk
 include tests/unit/wire.mk
+include tests/unit/crypto.mk
 include tests/unit/session.mk
 include tests/unit/conf.mk
 include tests/unit/net.mk

@@ -1,0 +1,39 @@
+CRYPTO_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SRCDIR='"$(abs_top_srcdir)"'
+
+check_PROGRAMS += tests/unit/test_aead
+TESTS += tests/unit/test_aead
+tests_unit_test_aead_SOURCES = tests/unit/test_aead.c
+tests_unit_test_aead_CPPFLAGS = $(CRYPTO_CPPFLAGS)
+tests_unit_test_aead_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_aead_LDADD = libunit.a $(L_CRYPTO) $(CHECK_LIBS) $(CRYPTO_LIBS)
+
+check_PROGRAMS += tests/unit/test_gate
+TESTS += tests/unit/test_gate
+tests_unit_test_gate_SOURCES = tests/unit/test_gate.c
+tests_unit_test_gate_CPPFLAGS = $(CRYPTO_CPPFLAGS)
+tests_unit_test_gate_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_gate_LDADD = libunit.a $(L_CRYPTO) $(CHECK_LIBS) $(CRYPTO_LIBS)
+
+check_PROGRAMS += tests/unit/test_noise
+TESTS += tests/unit/test_noise
+tests_unit_test_noise_SOURCES = tests/unit/test_noise.c
+tests_unit_test_noise_CPPFLAGS = $(CRYPTO_CPPFLAGS)
+tests_unit_test_noise_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_noise_LDADD = libunit.a $(L_CRYPTO) $(CHECK_LIBS) $(CRYPTO_LIBS)
+
+check_PROGRAMS += tests/unit/test_noise_vectors
+TESTS += tests/unit/test_noise_vectors
+tests_unit_test_noise_vectors_SOURCES = tests/unit/test_noise_vectors.c
+tests_unit_test_noise_vectors_CPPFLAGS = $(CRYPTO_CPPFLAGS)
+tests_unit_test_noise_vectors_CFLAGS = $(UNIT_CFLAGS) $(JANSSON_CFLAGS)
+tests_unit_test_noise_vectors_LDADD = libunit.a $(L_CRYPTO) $(CHECK_LIBS) $(CRYPTO_LIBS) \
+	$(JANSSON_LIBS)
+
+check_PROGRAMS += tests/unit/test_record
+TESTS += tests/unit/test_record
+tests_unit_test_record_SOURCES = tests/unit/test_record.c
+tests_unit_test_record_CPPFLAGS = $(CRYPTO_CPPFLAGS)
+tests_unit_test_record_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_record_LDADD = libunit.a $(L_CRYPTO) $(CHECK_LIBS) $(CRYPTO_LIBS)
+
+EXTRA_DIST += tests/unit/noise_vectors.json
