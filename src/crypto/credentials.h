@@ -10,6 +10,7 @@
 
 #include "crypto/keyfile.h"
 #include "crypto/revoked.h"
+#include "crypto/secretfile.h"
 #include "crypto/token.h"
 
 struct credentials {
@@ -28,7 +29,8 @@ struct credentials_source {
 	const char *revoked;                  /* a path, or NULL */
 	enum token_role role;                 /* of this program */
 	int64_t now;                          /* seconds since 1970 */
-	uint64_t seed;                        /* for the revocation list's table */
+	uint64_t seed;                        /* random, for the revocation list's table */
+	uid_t owner; /* whose the files may be, beside root's and the running user's */
 	struct mem *mem;
 };
 
@@ -41,6 +43,13 @@ struct credentials_source {
  */
 int credentials_load(
 	struct credentials **out, const struct credentials_source *src, char why[static WHY_MAX]);
+
+/*
+ * Reads the text of a token, without the blanks and newlines around it: 0, or as
+ * secretfile_read.
+ */
+int credentials_read_token(char text[static TOKEN_TEXT_MAX + 1], size_t *n, const char *path,
+	const struct secretfile_rules *rules, char why[static WHY_MAX]);
 
 /* What a handshake, or a TOKEN frame, brought. */
 struct credentials_peer {

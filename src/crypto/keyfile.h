@@ -30,6 +30,7 @@
 enum {
 	KEYFILE_KEY = 32,         /* bytes of every key, secret and seed */
 	KEYFILE_SIGN_SECRET = 64, /* libsodium's form of an Ed25519 secret key: seed, public */
+	KEYFILE_KEY_ROOM = 44,    /* bytes of a key's text, with the NUL */
 	KEYFILE_TRUST_KEYS = 2,   /* cluster keys, and network secrets, in a trust file */
 	KEYFILE_MAX = 16384,      /* bytes in a file */
 	KEYFILE_FORMAT_MAX = 2048 /* bytes that a keyfile_format_* writes, with the NUL */
@@ -77,6 +78,10 @@ int keyfile_parse_public(
 	struct keyfile_public *out, const struct keyfile_text *in, char why[static WHY_MAX]);
 int keyfile_parse_trust(
 	struct keyfile_trust *out, const struct keyfile_text *in, char why[static WHY_MAX]);
+
+/* A key in base64url.  Returns to. */
+const char *keyfile_key_text(
+	char to[static KEYFILE_KEY_ROOM], const uint8_t key[static KEYFILE_KEY]);
 
 /* Each writes the file's text, NUL-terminated, and returns its length. */
 size_t keyfile_format_cluster(

@@ -9,10 +9,18 @@
 #include "crypto/why.h"
 
 #include <stddef.h>
+#include <sys/types.h>
 
 enum secretfile_kind {
 	SECRETFILE_SECRET, /* nobody but its owner may read it */
 	SECRETFILE_PUBLIC, /* others may read it, but not write it */
+	SECRETFILE_ANY,    /* whoever owns it and whatever its mode */
+};
+
+struct secretfile_rules {
+	enum secretfile_kind kind;
+	size_t max;  /* bytes in the file */
+	uid_t owner; /* whose it may be, beside root's and the running user's */
 };
 
 struct secretfile {
@@ -21,13 +29,12 @@ struct secretfile {
 };
 
 /*
- * Reads a regular file of at most `max` bytes that belongs to root or to the user this process
- * runs as.  A link is followed.  0; ERR_SYS (see errno) where it cannot be opened or read;
- * ERR_INVALID where it is something else than such a file, or where others may read (or, if
- * public, write) it: `why` then has the command that mends it; ERR_LIMIT; ERR_NOMEM.
- * sodium_init must have been called.
+ * Reads a regular file that the rules allow; a link is followed.  0; ERR_SYS (see errno) where
+ * it cannot be opened or read; ERR_INVALID where it is something else than such a file, belongs
+ * to somebody else, or where others may read (or, if public, write) it: `why` then has the
+ * command that mends it; ERR_LIMIT; ERR_NOMEM.  sodium_init must have been called.
  */
-int secretfile_read(struct secretfile *out, const char *path, enum secretfile_kind kind, size_t max,
+int secretfile_read(struct secretfile *out, const char *path, const struct secretfile_rules *rules,
 	char why[static WHY_MAX]);
 
 /* Wipes and frees; leaves it empty.  An empty one may be wiped. */

@@ -19,8 +19,8 @@
  *		aud  is refused (RFC 7519, 4.1.3); other claims are ignored
  *
  * Pure: the time, the trust and the memory are arguments.  JSON is jansson's, which uses
- * malloc whatever `mem` is, and which draws a seed for its tables at its first use: a
- * program that cannot have that later calls token_prepare at its start.
+ * malloc whatever `mem` is (where that fails, a text may be called invalid that is not), and
+ * which draws a seed for its tables at its first use, unless token_prepare gave it one.
  */
 #ifndef CB_CRYPTO_TOKEN_H
 #define CB_CRYPTO_TOKEN_H
@@ -39,6 +39,7 @@ enum {
 	TOKEN_PATTERNS_MAX = 64, /* patterns in serve, and in open */
 	TOKEN_ID_MAX = 64,       /* bytes of jti */
 	TOKEN_SKEW = 30,         /* seconds by which clocks may differ */
+	TOKEN_TIME_ROOM = 32,    /* bytes of a time's text, with the NUL */
 };
 
 #define TOKEN_TIME_MAX INT64_C(253402300799) /* the end of the year 9999 */
@@ -105,6 +106,9 @@ int token_parse(
 
 /* 0, ERR_TIMEOUT or ERR_AGAIN, as token_verify has it. */
 int token_check_time(const struct token *t, int64_t now, char why[static WHY_MAX]);
+
+/* A time as 2026-11-21T12:00:00Z.  Returns to. */
+const char *token_time_text(char to[static TOKEN_TIME_ROOM], int64_t seconds);
 
 /* Whether the node may serve, or open, the service of this name. */
 bool token_may_serve(const struct token *t, const char *name, size_t n);
