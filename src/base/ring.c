@@ -28,6 +28,13 @@ void ring_filled(struct ring *r, size_t n)
 	assert(r->tail - r->head <= RING_SIZE);
 }
 
+void ring_skip(struct ring *r, size_t n)
+{
+	assert(r->head == r->tail);
+	r->tail += n;
+	r->head = r->tail;
+}
+
 size_t ring_copy(const struct ring *r, uint64_t at, uint8_t *to, size_t n)
 {
 	assert(at >= r->head && at <= r->tail);

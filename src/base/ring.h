@@ -29,6 +29,9 @@ uint8_t *ring_space(struct ring *r, struct mem *mem, size_t *room);
 /* n <= room bytes were put there. */
 void ring_filled(struct ring *r, size_t n);
 
+/* n bytes pass by an empty ring: its place moves on. */
+void ring_skip(struct ring *r, size_t n);
+
 /* Copies up to n bytes from offset `at`; returns how many. */
 size_t ring_copy(const struct ring *r, uint64_t at, uint8_t *to, size_t n);
 

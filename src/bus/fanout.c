@@ -1,6 +1,7 @@
 #include "bus/fanout.h"
 
 #include "base/log.h"
+#include "bus/feed.h"
 #include "bus/relay.h"
 
 #include <sys/socket.h>
@@ -14,7 +15,7 @@ static void remove_member(struct member *m, uint32_t code)
 	s->n_live--;
 	if (s->state != SESSION_OPEN)
 		return;
-	relay_release_ring(s);
+	feed_leave(m);
 	/* The last one left is fed straight from the socket from now on. */
 	if (s->n_live == 1)
 		loop_again(s->bus->loop, &s->local);
@@ -130,11 +131,6 @@ const struct transport_stream_ops *fanout_ops(void)
 
 /* --- the slow ------------------------------------------------------------------------------ */
 
-static bool is_behind(const struct session *s, const struct member *m)
-{
-	return m->state != MEMBER_GONE && m->ts.stream != NULL && m->sent < s->ring.tail;
-}
-
 uint64_t fanout_deadline(const struct session *s)
 {
 	uint64_t at = CLOCK_NEVER;
@@ -142,8 +138,8 @@ uint64_t fanout_deadline(const struct session *s)
 		return at;
 	for (size_t i = 0; i < s->n_members; i++) {
 		const struct member *m = &s->members[i];
-		if (is_behind(s, m) && m->progress + s->service->member_timeout < at)
-			at = m->progress + s->service->member_timeout;
+		if (feed_waits(m) && feed_progress(m) + s->service->member_timeout < at)
+			at = feed_progress(m) + s->service->member_timeout;
 	}
 	return at;
 }
@@ -153,7 +149,7 @@ void fanout_drop_slow(struct session *s)
 	uint64_t now = bus_now(s->bus);
 	for (size_t i = 0; i < s->n_members && s->n_live > 1; i++) {
 		struct member *m = &s->members[i];
-		if (!is_behind(s, m) || now < m->progress + s->service->member_timeout)
+		if (!feed_waits(m) || now < feed_progress(m) + s->service->member_timeout)
 			continue;
 		log_warning("session %s: member %zu dropped: no progress for member_timeout",
 			session_text(s), i + 1);

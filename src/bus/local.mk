@@ -13,6 +13,7 @@ libbus_a_SOURCES = \
 	src/bus/pipes.c src/bus/pipes.h \
 	src/bus/quota.c src/bus/quota.h \
 	src/bus/relay.c src/bus/relay.h \
+	src/bus/feed.c src/bus/feed.h \
 	src/bus/server.c src/bus/server.h \
 	src/bus/session.c src/bus/session.h \
 	src/bus/transport.c src/bus/transport.h

@@ -95,3 +95,48 @@ ssize_t pipes_drain(struct pipe *pipe, int fd, size_t n)
 		pipe->length -= (size_t)gone;
 	return gone;
 }
+
+bool pipes_copy(const struct pipe *from, struct pipe *to)
+{
+	ssize_t n = tee(from->out, to->in, from->length, SPLICE_F_NONBLOCK);
+	if (n > 0)
+		to->length += (size_t)n;
+	return to->length == from->length;
+}
+
+static void swap(struct pipe *a, struct pipe *b)
+{
+	struct pipe was = *a;
+	a->in = b->in;
+	a->out = b->out;
+	a->size = b->size;
+	a->length = b->length;
+	b->in = was.in;
+	b->out = was.out;
+	b->size = was.size;
+	b->length = was.length;
+}
+
+size_t pipes_move(struct pipe *from, struct pipe *to, size_t n)
+{
+	if (n >= from->length) {
+		n = from->length;
+		swap(from, to);
+		return n;
+	}
+	ssize_t got = pipes_fill(to, from->out, n);
+	if (got > 0)
+		from->length -= (size_t)got;
+	return got > 0 ? (size_t)got : 0;
+}
+
+size_t pipes_read(struct pipe *pipe, uint8_t *to, size_t n)
+{
+	ssize_t got;
+	do
+		got = read(pipe->out, to, n);
+	while (got < 0 && errno == EINTR);
+	if (got > 0)
+		pipe->length -= (size_t)got;
+	return got > 0 ? (size_t)got : 0;
+}

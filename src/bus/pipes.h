@@ -10,7 +10,9 @@
 #include "base/list.h"
 #include "base/mem.h"
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 enum {
@@ -52,5 +54,15 @@ ssize_t pipes_fill(struct pipe *pipe, int fd, size_t n);
 
 /* Moves up to n bytes from the pipe to a socket.  Bytes, or -1 with errno. */
 ssize_t pipes_drain(struct pipe *pipe, int fd, size_t n);
+
+/*
+ * Puts what is in one pipe into another, empty and no smaller, as well: references to the
+ * same pages.  False with errno: not all of it.
+ */
+bool pipes_copy(const struct pipe *from, struct pipe *to);
+
+/* Moves up to n bytes to an empty pipe, and reads up to n; bytes, 0: nothing, errno says why. */
+size_t pipes_move(struct pipe *from, struct pipe *to, size_t n);
+size_t pipes_read(struct pipe *pipe, uint8_t *to, size_t n);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "bus/fanout.h"
+#include "bus/feed.h"
 #include "net/sock.h"
 
 #include <errno.h>
@@ -22,11 +23,9 @@ static void note_read(struct session *s, size_t n, size_t room)
 }
 
 /*
- * One read from the local socket.  > 0: bytes; 0: nothing now, or the end (s->end_in), or
- * an error that will be dealt with in the next turn.  A socket that has failed is read
- * on: what its peer sent before the reset is still there.
+ * A socket that has failed is read on: what its peer sent before the reset is still there.
  */
-static size_t read_local(struct session *s, uint8_t *to, size_t room)
+size_t relay_read_local(struct session *s, uint8_t *to, size_t room)
 {
 	if (s->end_in || s->dry || !(s->local.ready & LOOP_READABLE))
 		return 0;
@@ -57,7 +56,7 @@ static size_t read_local(struct session *s, uint8_t *to, size_t room)
 	return (size_t)n;
 }
 
-static void wake_members(struct session *s)
+void relay_wake(struct session *s)
 {
 	for (size_t i = 0; i < s->n_members; i++) {
 		struct member *m = &s->members[i];
@@ -66,67 +65,31 @@ static void wake_members(struct session *s)
 	}
 }
 
-/* Bytes for all members, held once: reads until the ring is full or the socket empty. */
-static void read_to_ring(struct session *s)
+size_t relay_read_pipe(struct session *s, struct pipe *pipe, size_t room)
 {
-	uint64_t now = bus_now(s->bus), before = s->ring.tail;
-	size_t room;
-	for (uint8_t *to; (to = ring_space(&s->ring, s->bus->mem, &room)) != NULL;) {
-		size_t n = read_local(s, to, room);
-		if (n == 0)
-			break;
-		ring_filled(&s->ring, n);
-		quota_add(s->bus, &s->quota, n);
-	}
-	if (s->ring.buf == NULL && room == 1) {
-		log_error("session %s: no memory for its ring", session_text(s));
-		s->dry = true;
-		session_fail_later(s, ENOMEM);
-		return;
-	}
-	for (size_t i = 0; i < s->n_members; i++) {
-		if (s->members[i].sent == before)
-			s->members[i].progress = now;
-	}
-	relay_release_ring(s); /* gives the memory back where nothing came */
-	if (s->ring.tail > before || s->end_in) {
-		wake_members(s);
-		session_arm(s);
-	}
+	if (s->end_in || s->error != 0 || !(s->local.ready & LOOP_READABLE))
+		return 0;
+	int64_t there = sock_queued_in(s->local.fd);
+	if (there < RELAY_MUCH)
+		return 0;
+	/* At an urgent byte splice stops for good: a plain read takes it. */
+	ssize_t n = pipes_fill(pipe, s->local.fd, (size_t)there < room ? (size_t)there : room);
+	if (n <= 0)
+		return 0;
+	note_read(s, (size_t)n, room);
+	s->active = bus_now(s->bus);
+	if (n == there && !(s->local.ready & LOOP_MORE))
+		s->local.ready &= ~(unsigned)LOOP_READABLE;
+	return (size_t)n;
 }
 
 void relay_read(struct session *s)
 {
-	/* One member takes its bytes straight from the socket, after what the ring holds. */
+	/* One member takes its bytes straight from the socket, after what the feed holds. */
 	if (s->n_live == 1)
-		wake_members(s);
+		relay_wake(s);
 	else
-		read_to_ring(s);
-}
-
-void relay_release_ring(struct session *s)
-{
-	uint64_t slowest = s->ring.tail, before = s->ring.head;
-	for (size_t i = 0; i < s->n_members; i++) {
-		const struct member *m = &s->members[i];
-		if (m->state != MEMBER_GONE && m->ts.stream != NULL && m->sent < slowest)
-			slowest = m->sent;
-	}
-	ring_release(&s->ring, s->bus->mem, slowest);
-	quota_sub(s->bus, &s->quota, s->ring.head - before);
-	/* Room was made: the socket is read again, but not from inside a transport's turn. */
-	if (s->ring.head > before && s->local.ready & LOOP_READABLE && !s->end_in)
-		loop_again(s->bus->loop, &s->local);
-}
-
-static size_t pull_from_ring(struct member *m, uint8_t *to, size_t room)
-{
-	struct session *s = m->session;
-	size_t n = ring_copy(&s->ring, m->sent, to, room);
-	m->sent += n;
-	m->progress = bus_now(s->bus);
-	relay_release_ring(s);
-	return n;
+		feed_read(s);
 }
 
 size_t relay_pull(struct transport_stream *ts, uint8_t *to, size_t room, enum mux_more *more)
@@ -134,11 +97,11 @@ size_t relay_pull(struct transport_stream *ts, uint8_t *to, size_t room, enum mu
 	struct member *m = container_of(ts, struct member, ts);
 	struct session *s = m->session;
 	size_t n = 0;
-	if (m->sent < s->ring.tail)
-		n = pull_from_ring(m, to, room);
+	if (feed_waits(m))
+		n = feed_pull(m, to, room);
 	else if (s->n_live == 1)
-		n = read_local(s, to, room);
-	if (m->sent < s->ring.tail) {
+		n = relay_read_local(s, to, room);
+	if (n > 0 && feed_waits(m)) {
 		*more = MUX_MORE;
 	} else if (s->end_in && s->error == 0) {
 		*more = MUX_END;
@@ -156,8 +119,8 @@ size_t relay_pull(struct transport_stream *ts, uint8_t *to, size_t room, enum mu
 
 bool relay_is_bulk(const struct transport_stream *ts)
 {
-	const struct session *s = container_of(ts, struct member, ts)->session;
-	return s->bulk == RELAY_BULK;
+	const struct member *m = container_of(ts, struct member, ts);
+	return m->session->bulk == RELAY_BULK || feed_is_piped(m);
 }
 
 size_t relay_pull_pipe(
@@ -165,23 +128,15 @@ size_t relay_pull_pipe(
 {
 	struct member *m = container_of(ts, struct member, ts);
 	struct session *s = m->session;
-	if (m->sent < s->ring.tail || s->n_live != 1 || s->end_in || s->error != 0)
-		return 0;
-	int64_t there = sock_queued_in(s->local.fd);
-	if (there < RELAY_MUCH)
-		return 0;
-	/* At an urgent byte splice stops for good: a plain read takes it. */
-	ssize_t n = pipes_fill(pipe, s->local.fd, (size_t)there < room ? (size_t)there : room);
-	if (n <= 0)
-		return 0;
-	note_read(s, (size_t)n, room);
-	s->active = bus_now(s->bus);
-	*more = MUX_MORE;
-	if (n == there && !(s->local.ready & LOOP_MORE)) {
-		s->local.ready &= ~(unsigned)LOOP_READABLE;
-		*more = MUX_DRY;
-	}
-	return (size_t)n;
+	size_t n = 0;
+	if (feed_waits(m))
+		n = feed_pull_pipe(m, pipe, room);
+	else if (s->n_live == 1)
+		n = relay_read_pipe(s, pipe, room);
+	/* What ends the stream is for relay_pull() to see. */
+	bool again = s->n_live == 1 && s->local.ready & LOOP_READABLE;
+	*more = feed_waits(m) || again || s->end_in || s->dry ? MUX_MORE : MUX_DRY;
+	return n;
 }
 
 /* --- streams to local socket ------------------------------------------------------------ */

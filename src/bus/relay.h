@@ -15,6 +15,17 @@ enum {
 /* Local socket to streams: something may be readable. */
 void relay_read(struct session *s);
 
+/*
+ * One read from the local socket, and the same into an empty pipe.  > 0: bytes; 0: nothing
+ * now, or, from the first of them, the end (s->end_in), or an error that will be dealt with in
+ * the next turn.
+ */
+size_t relay_read_local(struct session *s, uint8_t *to, size_t room);
+size_t relay_read_pipe(struct session *s, struct pipe *pipe, size_t room);
+
+/* The members' streams have something to send. */
+void relay_wake(struct session *s);
+
 /* What a member's stream sends next: transport_stream_ops.pull. */
 size_t relay_pull(struct transport_stream *ts, uint8_t *to, size_t room, enum mux_more *more);
 
@@ -43,8 +54,5 @@ bool relay_holds(const struct session *s);
 
 /* Drops what is held from a member. */
 void relay_discard(struct member *m);
-
-/* Frees ring bytes that every member has had. */
-void relay_release_ring(struct session *s);
 
 #endif

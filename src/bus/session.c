@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "bus/fanout.h"
+#include "bus/feed.h"
 #include "bus/relay.h"
 #include "net/sock.h"
 
@@ -50,6 +51,13 @@ struct session *session_new(struct bus *bus, const struct session_options *opt)
 	struct session *s = mem_zalloc(bus->mem, size);
 	if (s == NULL)
 		return NULL;
+	if (opt->n_members > 1) {
+		s->feed = feed_new(bus->mem, opt->n_members);
+		if (s->feed == NULL) {
+			mem_free(bus->mem, s);
+			return NULL;
+		}
+	}
 	s->bus = bus;
 	s->service = opt->service;
 	s->ops = opt->ops;
@@ -117,9 +125,7 @@ static void finish(struct session *s)
 	loop_close(s->bus->loop, &s->local);
 	for (size_t i = 0; i < s->n_members; i++)
 		relay_discard(&s->members[i]);
-	quota_sub(s->bus, &s->quota, s->quota.bytes);
-	mem_free(s->bus->mem, s->ring.buf);
-	s->ring.buf = NULL;
+	feed_free(s);
 	list_remove(&s->node);
 	list_remove(&s->waiting);
 	s->bus->n_sessions--;
@@ -213,14 +219,14 @@ static void local_failed(struct session *s)
 
 /*
  * The socket has failed.  What its peer had sent before is still in the kernel or in the
- * ring, and goes first, as if there were no proxy; for a second at most.
+ * feed, and goes first, as if there were no proxy; for a second at most.
  */
 static void on_failed(struct session *s)
 {
 	uint64_t now = bus_now(s->bus);
 	if (s->state == SESSION_OPEN && s->deadline == 0)
 		s->deadline = now + FLUSH_PATIENCE;
-	bool left = !s->end_in && (!s->dry || s->ring.head < s->ring.tail);
+	bool left = !s->end_in && (!s->dry || feed_holds(s));
 	if (s->state != SESSION_OPEN || !left || now >= s->deadline) {
 		local_failed(s);
 		return;
@@ -257,7 +263,7 @@ static void on_local_event(struct loop_fd *lfd)
 	if (s->state == SESSION_OPEN && lfd->ready & LOOP_READABLE)
 		relay_read(s);
 	session_check_end(s);
-	quota_enforce(s->bus); /* a ring may have been filled */
+	quota_enforce(s->bus); /* a feed may have been filled */
 }
 
 /* --- time --------------------------------------------------------------------------- */

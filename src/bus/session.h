@@ -6,11 +6,11 @@
  * the local socket has is read straight into the transport's output, and what the
  * stream brings is written straight to the socket; bytes are held only while the
  * socket does not take them.  With several members the client's bytes are held
- * once, in a ring from which every member's stream is fed at its own pace, and the
+ * once, in a feed from which every member's stream takes them at its own pace, and the
  * slowest one sets the pace of reading.
  *
- * Files: session.c has the life and the ends, relay.c moves bytes, fanout.c decides
- * the members' fates.
+ * Files: session.c has the life and the ends, relay.c moves bytes, feed.c holds them for
+ * several members, fanout.c decides the members' fates.
  */
 #ifndef CB_BUS_SESSION_H
 #define CB_BUS_SESSION_H
@@ -34,6 +34,7 @@ enum member_state {
 	MEMBER_GONE,  /* reset, lost, dropped, or a loser of the latch */
 };
 
+struct feed;
 struct session;
 
 struct member {
@@ -41,8 +42,6 @@ struct member {
 	struct session *session;
 	struct pipe *pipe; /* came from it and is not written to the local socket yet: first */
 	struct fifo rx;    /* what is in this pipe, if there is one, then what is in here */
-	uint64_t sent;     /* where in the ring it is: bytes given to its stream */
-	uint64_t progress; /* when that last moved, or bytes for it came after none waited */
 	uint8_t state;     /* enum member_state */
 	bool fin_in;       /* its FIN came */
 	bool fin_out;      /* our FIN went */
@@ -64,7 +63,7 @@ struct session {
 	struct list waiting; /* the owner's, in SESSION_WAITING */
 	struct timer timer;
 	struct quota_holder quota;
-	struct ring ring;
+	struct feed *feed; /* NULL: it has one member */
 	uint8_t id[WIRE_ID];
 	uint64_t active;   /* when a byte last moved */
 	uint64_t deadline; /* of the state, or 0 */

@@ -23,6 +23,14 @@ tests_unit_test_fanout_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_fanout_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_fanout_LDADD = $(BUS_TEST_LIBS)
 
+check_PROGRAMS += tests/unit/test_feed
+TESTS += tests/unit/test_feed
+tests_unit_test_feed_SOURCES = tests/unit/test_feed.c $(BUS_RIG)
+tests_unit_test_feed_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_feed_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_feed_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=tee -Wl,--wrap=splice
+tests_unit_test_feed_LDADD = $(BUS_TEST_LIBS)
+
 check_PROGRAMS += tests/unit/test_session_bytes
 TESTS += tests/unit/test_session_bytes
 tests_unit_test_session_bytes_SOURCES = tests/unit/test_session_bytes.c $(BUS_RIG)

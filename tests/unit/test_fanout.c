@@ -392,7 +392,7 @@ static uint64_t send_until_stuck(int c, const int read_from[], int n)
 		for (int i = 0; i < n; i++)
 			(void)rig_read(read_from[i], buf, sizeof buf);
 		/* Bytes for all members are held once. */
-		ck_assert_uint_le(controller->bus.quota.held, 256 << 10);
+		ck_assert_uint_le(controller->bus.quota.held, PIPES_SIZE);
 		clock_now() > still;
 	}));
 	return sent;
@@ -463,7 +463,7 @@ END_TEST
 
 START_TEST(case53_what_is_held_for_slow_members_counts_against_the_memory)
 {
-	enum { CLIENTS = 8 };
+	enum { CLIENTS = PIPES_MAX }; /* a third of them get pipes at most */
 	int b[CLIENTS][N], c[CLIENTS];
 	char buf[65536] = {0};
 	controller = rig_start(&r, CONF_CONTROLLER,
@@ -473,7 +473,7 @@ START_TEST(case53_what_is_held_for_slow_members_counts_against_the_memory)
 	RIG_UNTIL(&r, controller->bus.n_transports == N);
 	for (int i = 0; i < CLIENTS; i++)
 		c[i] = connect_all(b[i]);
-	/* Nobody reads: every session's ring fills, until one has to go. */
+	/* Nobody reads: pipes and rings fill, until a session has to go. */
 	RIG_UNTIL(&r, ({
 		for (int i = 0; i < CLIENTS; i++)
 			(void)!send(c[i], buf, sizeof buf, MSG_NOSIGNAL);

@@ -271,6 +271,30 @@ START_TEST(case42_interrupted_and_refused)
 }
 END_TEST
 
+START_TEST(case42_interrupted_and_refused_to_two)
+{
+	enum { TOTAL = 8 << 20 };
+	start_controller(2, "mode=full duplex\n");
+	for (uint64_t seed = 1; seed <= 8; seed++) {
+		int c = rig_connect(port);
+		int b[2] = {rig_accept(&r, listener[0]), rig_accept(&r, listener[1])};
+		struct flow f = {.from = c, .to = b[0], .total = TOTAL};
+		/* What is sent once comes twice. */
+		struct flow g = {
+			.from = -1, .to = b[1], .total = TOTAL, .sent = TOTAL, .shut = true};
+		fault.seed = seed;
+		fault.most = 1 << 20;
+		fault.random = true;
+		fault.interrupts = 10;
+		fault.refuses = 10;
+		RIG_UNTIL(&r, (move(&f), move(&g), f.ended && g.ended));
+		close(c);
+		close(b[0]);
+		close(b[1]);
+	}
+}
+END_TEST
+
 START_TEST(case42_a_reset_after_pieces)
 {
 	fault.most = 7;
@@ -293,6 +317,7 @@ int main(void)
 	tcase_add_test(tc, case42_one_byte_at_a_time);
 	tcase_add_test(tc, case42_one_byte_at_a_time_to_two);
 	tcase_add_test(tc, case42_interrupted_and_refused);
+	tcase_add_test(tc, case42_interrupted_and_refused_to_two);
 	tcase_add_test(tc, case42_a_reset_after_pieces);
 	suite_add_tcase(s, tc);
 	return unit_main(s);
