@@ -1,34 +1,29 @@
 /*
- * acceptor - a segment's listening address: transports in, each OPEN to its service.
- *
- * One address may serve several services, told apart by the name in OPEN; an address
- * with one service takes any name.
+ * acceptor - an address to which other nodes dial their transports.
  */
 #ifndef CB_BUS_ACCEPTOR_H
 #define CB_BUS_ACCEPTOR_H
 
-#include "bus/egress.h"
 #include "bus/listen.h"
+#include "bus/transport.h"
 
 struct acceptor {
 	struct listen listen;
 	struct bus *bus;
-	struct addr asked; /* as configured; the port bound may differ */
-	int broken;        /* what acceptor_start() said */
-	struct hash by_name;
-	struct egress *only; /* the service, where there is just one */
+	const struct transport_ops *ops;
+	void *owner;
 };
 
-/* Binds the address.  0, or ERR_SYS with errno.  acceptor_stop() must follow in any case. */
-int acceptor_start(struct acceptor *a, struct bus *bus, const struct addr *addr);
+struct acceptor_options {
+	struct addr addr;
+	const struct transport_ops *ops; /* of the transports that come in */
+	void *owner;                     /* likewise */
+};
 
-/* Adds a service, whose name is new to it.  0 or ERR_NOMEM.  The egress stays the caller's. */
-int acceptor_add(struct acceptor *a, struct egress *e, const struct conf_service *conf);
+/* Binds the address.  0, or ERR_SYS with errno.  acceptor_close() may follow in any case. */
+int acceptor_start(struct acceptor *a, struct bus *bus, const struct acceptor_options *opt);
 
 /* No new transports; those that are open, and their sessions, go on. */
 void acceptor_close(struct acceptor *a);
-
-/* Frees what it holds; its transports must be gone. */
-void acceptor_stop(struct acceptor *a);
 
 #endif

@@ -4,7 +4,6 @@
 #ifndef CB_BUS_EGRESS_H
 #define CB_BUS_EGRESS_H
 
-#include "base/hash.h"
 #include "bus/backend.h"
 #include "bus/session.h"
 
@@ -12,7 +11,6 @@ struct egress {
 	const struct conf_service *conf;
 	struct backend backend;
 	size_t n_sessions;
-	struct hash_node node; /* in its acceptor's table, by folded name */
 };
 
 /* 0 or ERR_NOMEM. */

@@ -1,26 +1,13 @@
 /*
- * link - this node's relation to one address it dials: transports, reconnecting, health.
+ * link - this node's relation to one address it dials, shared by all who lead there.
  *
- * All who lead to the same resolved address share its link.  On a short path a link
- * keeps one transport warm, because one write for many sessions is cheapest.  On a
- * long one (LINK_LONG_PATH) it opens transports= of them ahead, and new sessions take
- * turns, so that neither one connection's buffer nor one lost packet holds up all; a
- * session stays on the transport it was opened on.  What is lost is dialled anew with
- * jittered exponential back-off.  A transport that is worn out, or that the peer wants
- * no more of, stays until its sessions are over.
+ * Dialling, reconnecting and health are the dialer's; a link adds who uses it.
  */
 #ifndef CB_BUS_LINK_H
 #define CB_BUS_LINK_H
 
 #include "base/hash.h"
-#include "bus/transport.h"
-#include "net/connector.h"
-
-#define LINK_BACKOFF_MIN (100 * CLOCK_MS)
-#define LINK_BACKOFF_MAX (5 * CLOCK_SEC)
-#define LINK_LASTED (1 * CLOCK_SEC) /* a transport that did resets the back-off */
-#define LINK_CONNECT_TIMEOUT (5 * CLOCK_SEC)
-#define LINK_LONG_PATH (2 * CLOCK_MS) /* round trip above which one transport is too few */
+#include "bus/dialer.h"
 
 /* All links of a process, by address. */
 struct link_table {
@@ -32,20 +19,8 @@ struct link_table {
 struct link {
 	struct hash_node node;
 	struct link_table *links;
-	struct addr addr;
 	struct list watchers; /* struct link_watch */
-	struct connector connector;
-	struct timer retry;
-	struct transport *ready[CONF_TRANSPORTS_MAX]; /* open to new sessions */
-	unsigned n_ready, turn;
-	unsigned wanted;        /* transports, by the length of the path */
-	struct transport *next; /* its HELLO is not in yet, or NULL */
-	size_t n_transports;    /* with those that are on their way out */
-	uint64_t backoff;       /* microseconds; the next pause is up to this */
-	uint64_t tried;         /* when the last attempt began */
-	uint64_t ready_at;      /* when a transport last became ready */
-	bool complained;        /* its failure was logged */
-	uint64_t awaited;       /* until when a session waits for it */
+	struct dialer dialer;
 };
 
 /* Someone who uses a link and wants to know when it comes up. */
@@ -75,10 +50,10 @@ void link_unwatch(struct link_watch *w);
 /* The transport to open new sessions on, or NULL. */
 struct transport *link_transport(struct link *link);
 
-/*
- * A session waits for it, until then (microseconds): tries at once instead of at the end of
- * its pause, and with short pauses as long.
- */
+/* Whether it is up, though perhaps at its limit of streams. */
+bool link_is_up(const struct link *link);
+
+/* As dialer_kick(). */
 void link_kick(struct link *link, uint64_t until);
 
 #endif

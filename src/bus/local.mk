@@ -3,7 +3,10 @@ libbus_a_SOURCES = \
 	src/bus/acceptor.c src/bus/acceptor.h \
 	src/bus/backend.c src/bus/backend.h \
 	src/bus/bus.c src/bus/bus.h \
+	src/bus/dialer.c src/bus/dialer.h \
+	src/bus/directory.c src/bus/directory.h \
 	src/bus/egress.c src/bus/egress.h \
+	src/bus/entrance.c src/bus/entrance.h \
 	src/bus/fanout.c src/bus/fanout.h \
 	src/bus/ingress.c src/bus/ingress.h \
 	src/bus/link.c src/bus/link.h \

@@ -2,19 +2,26 @@
 
 #include "base/err.h"
 #include "base/log.h"
-#include "bus/acceptor.h"
+#include "bus/entrance.h"
 #include "bus/ingress.h"
 
 #include <errno.h>
 #include <string.h>
 
+/* A service of a segment. */
+struct service {
+	struct egress egress;
+	struct directory_entry at_bind;
+};
+
 struct node {
 	struct bus *bus;
 	struct link_table links;   /* controller */
 	struct ingress *ingress;   /* n_services of them */
-	struct acceptor *acceptor; /* segment: one an address */
-	size_t n_acceptors;
-	struct egress *egress; /* n_services of them */
+	struct entrance *entrance; /* segment: one an address */
+	size_t n_entrances;
+	struct service *service; /* n_started of them */
+	size_t n_started;
 	struct timer patience; /* for the last goodbyes */
 	void (*drained)(void *ctx, size_t cut);
 	void *ctx;
@@ -55,22 +62,40 @@ static int start_controller(struct node *node)
 	return failed;
 }
 
-/* Services with equal addresses share one acceptor; found by hash, as there may be many. */
-static struct acceptor *find_acceptor(
+/* Services with equal addresses share one entrance; found by hash, as there may be many. */
+static struct entrance *find_entrance(
 	struct node *node, const struct conf_service *conf, size_t *index, size_t mask)
 {
 	size_t at = (size_t)addr_hash(&conf->bind.addr, node->bus->seed) & mask;
 	for (; index[at] != 0; at = (at + 1) & mask) {
-		struct acceptor *a = &node->acceptor[index[at] - 1];
-		if (addr_equal(&a->asked, &conf->bind.addr))
-			return a;
+		struct entrance *en = &node->entrance[index[at] - 1];
+		if (addr_equal(&en->asked, &conf->bind.addr))
+			return en;
 	}
-	index[at] = ++node->n_acceptors;
-	struct acceptor *a = &node->acceptor[node->n_acceptors - 1];
-	int rc = acceptor_start(a, node->bus, &conf->bind.addr);
+	index[at] = ++node->n_entrances;
+	struct entrance *en = &node->entrance[node->n_entrances - 1];
+	int rc = entrance_start(en, node->bus, &conf->bind.addr);
 	if (rc != 0)
 		complain(conf, rc);
-	return a;
+	return en;
+}
+
+/* 0, or what failed, which has been logged. */
+static int start_service(
+	struct node *node, const struct conf_service *conf, size_t *index, size_t mask)
+{
+	struct service *s = &node->service[node->n_started];
+	int rc = egress_init(&s->egress, node->bus, conf);
+	if (rc == 0) {
+		node->n_started++;
+		struct entrance *en = find_entrance(node, conf, index, mask);
+		if (en->broken != 0)
+			return en->broken;
+		rc = entrance_add(en, &s->at_bind, &s->egress);
+	}
+	if (rc != 0)
+		complain(conf, rc);
+	return rc;
 }
 
 static int start_segment(struct node *node)
@@ -82,20 +107,14 @@ static int start_segment(struct node *node)
 	while (slots < conf->n_services * 2)
 		slots *= 2;
 	size_t *index = mem_zalloc(mem, slots * sizeof *index);
-	node->acceptor = mem_zalloc(mem, conf->n_services * sizeof *node->acceptor);
-	node->egress = mem_zalloc(mem, conf->n_services * sizeof *node->egress);
-	if (index == NULL || node->acceptor == NULL || node->egress == NULL) {
+	node->entrance = mem_zalloc(mem, conf->n_services * sizeof *node->entrance);
+	node->service = mem_zalloc(mem, conf->n_services * sizeof *node->service);
+	if (index == NULL || node->entrance == NULL || node->service == NULL) {
 		mem_free(mem, index);
 		return no_memory();
 	}
 	for (size_t i = 0; i < conf->n_services; i++) {
-		struct acceptor *a = find_acceptor(node, &conf->services[i], index, slots - 1);
-		int rc = a->broken;
-		if (rc == 0) {
-			rc = acceptor_add(a, &node->egress[i], &conf->services[i]);
-			if (rc != 0)
-				complain(&conf->services[i], rc);
-		}
+		int rc = start_service(node, &conf->services[i], index, slots - 1);
 		if (rc != 0)
 			failed = rc;
 	}
@@ -134,8 +153,8 @@ static void close_listeners(struct node *node)
 {
 	for (size_t i = 0; node->ingress != NULL && i < node->bus->conf->n_services; i++)
 		ingress_close(&node->ingress[i]);
-	for (size_t i = 0; i < node->n_acceptors; i++)
-		acceptor_close(&node->acceptor[i]);
+	for (size_t i = 0; i < node->n_entrances; i++)
+		entrance_close(&node->entrance[i]);
 }
 
 void node_drain(struct node *node, void (*drained)(void *ctx, size_t cut), void *ctx)
@@ -202,13 +221,15 @@ void node_free(struct node *node)
 	} while (bus->n_transports > 0 && loop_turn(bus->loop, 0) == 0);
 	for (size_t i = 0; node->ingress != NULL && i < bus->conf->n_services; i++)
 		ingress_stop(&node->ingress[i]);
-	for (size_t i = 0; i < node->n_acceptors; i++)
-		acceptor_stop(&node->acceptor[i]);
+	for (size_t i = 0; i < node->n_entrances; i++)
+		entrance_stop(&node->entrance[i]);
+	for (size_t i = 0; i < node->n_started; i++)
+		egress_fini(&node->service[i].egress);
 	link_table_fini(&node->links);
 	loop_timer_stop(bus->loop, &node->patience);
 	loop_cancel(&node->finish);
 	mem_free(bus->mem, node->ingress);
-	mem_free(bus->mem, node->acceptor);
-	mem_free(bus->mem, node->egress);
+	mem_free(bus->mem, node->entrance);
+	mem_free(bus->mem, node->service);
 	mem_free(bus->mem, node);
 }

@@ -60,7 +60,7 @@ static bool is_same(const struct server *server, const struct addr *addrs, size_
 	if (n != server->n_links)
 		return false;
 	for (size_t i = 0; i < n; i++) {
-		struct addr addr = server->link[i].watch.link->addr;
+		struct addr addr = server->link[i].watch.link->dialer.addr;
 		if (addr_family(&addr) == AF_INET)
 			addr.in.sin_port = 0;
 		else
@@ -108,7 +108,7 @@ static void on_resolved(struct dns_query *query, int err)
 		server->complained = true;
 	}
 	uint64_t at = dns_expires(server->name);
-	uint64_t soonest = bus_now(bus) + LINK_BACKOFF_MIN;
+	uint64_t soonest = bus_now(bus) + DIALER_BACKOFF_MIN;
 	refresh_at(server, at > soonest ? at : soonest);
 }
 
@@ -164,7 +164,7 @@ struct transport *server_next(struct server *server)
 bool server_is_up(const struct server *server)
 {
 	for (size_t i = 0; i < server->n_links; i++) {
-		if (server->link[i].watch.link->n_ready > 0)
+		if (link_is_up(server->link[i].watch.link))
 			return true;
 	}
 	return false;

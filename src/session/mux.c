@@ -262,7 +262,7 @@ bool mux_can_open(const struct mux *m)
 bool mux_is_worn(const struct mux *m)
 {
 	uint32_t margin = m->opt.last_id / 2 < WORN_MARGIN ? m->opt.last_id / 2 : WORN_MARGIN;
-	return m->next_id > m->opt.last_id - margin;
+	return m->next_id > m->opt.last_id - margin || m->highest > WIRE_STREAM_MAX - WORN_MARGIN;
 }
 
 int mux_open(

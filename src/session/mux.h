@@ -120,7 +120,7 @@ int mux_open(
 /* Whether mux_open() can succeed, memory permitting. */
 bool mux_can_open(const struct mux *m);
 
-/* Whether ids are about to run out: the transport should be replaced. */
+/* Whether ids, ours or the peer's, are about to run out: the transport should be replaced. */
 bool mux_is_worn(const struct mux *m);
 
 void mux_set_user(struct mux_stream *s, void *user);

@@ -91,33 +91,33 @@ static struct transport *first_transport(void)
 /* The pause after the attempt that is under way. */
 static uint64_t await_pause(struct link *link)
 {
-	RIG_UNTIL(&r, timer_is_set(&link->retry));
-	return link->retry.at - loop_now(r.loop);
+	RIG_UNTIL(&r, timer_is_set(&link->dialer.retry));
+	return link->dialer.retry.at - loop_now(r.loop);
 }
 
 static void attempt_now(struct link *link)
 {
-	ck_assert_int_eq(loop_timer_set(r.loop, &link->retry, loop_now(r.loop)), 0);
-	RIG_UNTIL(&r, !timer_is_set(&link->retry) || link->retry.at > clock_now());
+	ck_assert_int_eq(loop_timer_set(r.loop, &link->dialer.retry, loop_now(r.loop)), 0);
+	RIG_UNTIL(&r, !timer_is_set(&link->dialer.retry) || link->dialer.retry.at > clock_now());
 }
 
 START_TEST(case29_the_pauses_double_and_differ)
 {
 	struct link *link = use(0);
-	uint64_t most = LINK_BACKOFF_MIN, least_seen = UINT64_MAX, most_seen = 0;
+	uint64_t most = DIALER_BACKOFF_MIN, least_seen = UINT64_MAX, most_seen = 0;
 	for (int i = 0; i < 40; i++) {
 		uint64_t pause = await_pause(link);
 		ck_assert_uint_le(pause, most);
 		/* What passed of it between the failure and here is a turn at most. */
 		ck_assert_uint_ge(pause, most / 2 - 20 * CLOCK_MS);
-		if (most == LINK_BACKOFF_MAX) {
+		if (most == DIALER_BACKOFF_MAX) {
 			least_seen = pause < least_seen ? pause : least_seen;
 			most_seen = pause > most_seen ? pause : most_seen;
 		}
-		most = most * 2 < LINK_BACKOFF_MAX ? most * 2 : LINK_BACKOFF_MAX;
+		most = most * 2 < DIALER_BACKOFF_MAX ? most * 2 : DIALER_BACKOFF_MAX;
 		attempt_now(link);
 	}
-	ck_assert_uint_gt(most_seen - least_seen, LINK_BACKOFF_MAX / 8);
+	ck_assert_uint_gt(most_seen - least_seen, DIALER_BACKOFF_MAX / 8);
 }
 END_TEST
 
@@ -130,12 +130,12 @@ START_TEST(a_kick_shortens_the_pause_and_no_more)
 	}
 	(void)await_pause(link);
 	/* Not sooner than the shortest pause after the last attempt. */
-	uint64_t tried = link->tried;
+	uint64_t tried = link->dialer.tried;
 	link_kick(link, 0);
 	link_kick(link, 0);
-	RIG_UNTIL(&r, link->tried != tried);
-	ck_assert_uint_ge(link->tried - tried, LINK_BACKOFF_MIN);
-	ck_assert_uint_lt(link->tried - tried, LINK_BACKOFF_MAX / 2);
+	RIG_UNTIL(&r, link->dialer.tried != tried);
+	ck_assert_uint_ge(link->dialer.tried - tried, DIALER_BACKOFF_MIN);
+	ck_assert_uint_lt(link->dialer.tried - tried, DIALER_BACKOFF_MAX / 2);
 	/* Under way already: nothing to do. */
 	link_kick(link, 0);
 }
@@ -191,17 +191,17 @@ START_TEST(a_replacement_that_fails_keeps_to_its_pauses)
 	struct transport *old = link_transport(link);
 	old->mux->next_id = (WIRE_STREAM_MAX - 101) | 1;
 	/* Another address for the next attempt: nobody listens there. */
-	struct addr there = link->addr;
-	link->addr.in.sin_port = htons((uint16_t)rig_port(&r));
+	struct addr there = link->dialer.addr;
+	link->dialer.addr.in.sin_port = htons((uint16_t)rig_port(&r));
 	ck_assert_ptr_eq(link_transport(link), old);
 	(void)await_pause(link);
-	uint64_t tried = link->tried, at = link->retry.at;
+	uint64_t tried = link->dialer.tried, at = link->dialer.retry.at;
 	for (int i = 0; i < 100; i++)
 		ck_assert_ptr_eq(link_transport(link), old);
-	ck_assert_uint_eq(link->tried, tried);
-	ck_assert_uint_eq(link->retry.at, at);
+	ck_assert_uint_eq(link->dialer.tried, tried);
+	ck_assert_uint_eq(link->dialer.retry.at, at);
 	/* And goes on by itself until it works. */
-	link->addr = there;
+	link->dialer.addr = there;
 	RIG_UNTIL(&r, ups[0] == 2);
 	RIG_UNTIL(&r, bus.n_transports == 1 && segment->bus.n_transports == 1);
 }
@@ -211,13 +211,13 @@ START_TEST(a_peer_that_closes_before_its_hello)
 {
 	int fd = rig_listen(port);
 	struct link *link = use(0);
-	uint64_t most = LINK_BACKOFF_MIN;
+	uint64_t most = DIALER_BACKOFF_MIN;
 	for (int i = 0; i < 5; i++) {
 		rig_abort(rig_accept(&r, fd));
 		uint64_t pause = await_pause(link);
 		ck_assert_uint_le(pause, most);
 		most *= 2;
-		ck_assert_uint_eq(link->backoff, most);
+		ck_assert_uint_eq(link->dialer.backoff, most);
 	}
 	ck_assert_int_eq(ups[0], 0);
 	close(fd);
@@ -244,9 +244,9 @@ START_TEST(nothing_is_dialled_after_the_stop)
 	(void)await_pause(link);
 	link_table_stop(&links);
 	(void)start_segment();
-	uint64_t tried = link->tried, end = clock_now() + 300 * CLOCK_MS;
+	uint64_t tried = link->dialer.tried, end = clock_now() + 300 * CLOCK_MS;
 	RIG_UNTIL(&r, clock_now() > end);
-	ck_assert_uint_eq(link->tried, tried);
+	ck_assert_uint_eq(link->dialer.tried, tried);
 	ck_assert_int_eq(ups[0], 0);
 }
 END_TEST
@@ -281,10 +281,10 @@ START_TEST(a_long_path_gets_several_transports)
 {
 	enum { N = 4 };
 	conf.transports = N;
-	round_trip = LINK_LONG_PATH + 1;
+	round_trip = DIALER_LONG_PATH + 1;
 	struct link *link = use(0);
 	struct rig_node *segment = start_segment();
-	RIG_UNTIL(&r, link->n_ready == N && segment->bus.n_transports == N);
+	RIG_UNTIL(&r, link->dialer.n_ready == N && segment->bus.n_transports == N);
 	/* New sessions take turns over them. */
 	struct transport *seen[N];
 	for (int i = 0; i < N; i++) {
@@ -295,9 +295,9 @@ START_TEST(a_long_path_gets_several_transports)
 	ck_assert_ptr_eq(link_transport(link), seen[0]);
 	/* One that is lost is made anew; the others go on meanwhile. */
 	transport_kill(seen[1], "test");
-	RIG_UNTIL(&r, link->n_ready == N - 1);
+	RIG_UNTIL(&r, link->dialer.n_ready == N - 1);
 	ck_assert_ptr_nonnull(link_transport(link));
-	RIG_UNTIL(&r, link->n_ready == N);
+	RIG_UNTIL(&r, link->dialer.n_ready == N);
 	ck_assert_uint_eq(bus.n_transports, N);
 }
 END_TEST
@@ -305,15 +305,15 @@ END_TEST
 START_TEST(a_short_path_gets_one)
 {
 	conf.transports = 4;
-	round_trip = LINK_LONG_PATH;
+	round_trip = DIALER_LONG_PATH;
 	struct link *link = use(0);
 	(void)start_segment();
-	RIG_UNTIL(&r, link->n_ready == 1);
+	RIG_UNTIL(&r, link->dialer.n_ready == 1);
 	for (int i = 0; i < 20; i++)
 		rig_turn(&r);
-	ck_assert_uint_eq(link->n_ready, 1);
-	ck_assert_ptr_null(link->next);
-	ck_assert(!connector_busy(&link->connector) && !timer_is_set(&link->retry));
+	ck_assert_uint_eq(link->dialer.n_ready, 1);
+	ck_assert_ptr_null(link->dialer.next);
+	ck_assert(!connector_busy(&link->dialer.connector) && !timer_is_set(&link->dialer.retry));
 }
 END_TEST
 

@@ -402,6 +402,21 @@ START_TEST(ids_run_out)
 }
 END_TEST
 
+/* Whoever dials has to replace the transport, also where the other side uses the ids up. */
+START_TEST(the_peers_ids_run_out)
+{
+	struct end e;
+	uint64_t now;
+	solo_init(&e, &now, NULL);
+	solo_hello(&e, 100, 4096);
+	solo_open(&e, WIRE_STREAM_MAX - (1 << 16), 4096);
+	ck_assert(!mux_is_worn(e.mux));
+	solo_open(&e, WIRE_STREAM_MAX - (1 << 16) + 2, 4096);
+	ck_assert(mux_is_worn(e.mux));
+	solo_fini(&e);
+}
+END_TEST
+
 START_TEST(open_is_refused_for_the_right_reason)
 {
 	int rc;
@@ -439,6 +454,7 @@ int main(void)
 	tcase_add_test(t, case_27_goaway_with_a_full_buffer);
 	tcase_add_test(t, old_pong_proves_nothing);
 	tcase_add_test(t, ids_run_out);
+	tcase_add_test(t, the_peers_ids_run_out);
 	tcase_add_test(t, open_is_refused_for_the_right_reason);
 	suite_add_tcase(s, t);
 	return unit_main(s);

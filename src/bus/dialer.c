@@ -1,0 +1,328 @@
+#include "bus/dialer.h"
+
+#include "base/err.h"
+#include "base/log.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+
+static const char *text_of(const struct dialer *d)
+{
+	return d->ops->text(d);
+}
+
+static void dial(struct dialer *d);
+
+static void ended(struct dialer *d)
+{
+	if (d->ops->ended != NULL)
+		d->ops->ended(d);
+}
+
+/* The next attempt, after a pause between half the back-off and all of it. */
+static void retry_later(struct dialer *d)
+{
+	struct bus *bus = d->bus;
+	if (*d->stopped || !d->in_use)
+		return;
+	/* While somebody waits the pauses stay short. */
+	if (bus_now(bus) < d->awaited)
+		d->backoff = DIALER_BACKOFF_MIN;
+	uint64_t pause = d->backoff / 2 + bus_jitter(bus, d->backoff / 2 + 1);
+	d->backoff = d->backoff * 2 < DIALER_BACKOFF_MAX ? d->backoff * 2 : DIALER_BACKOFF_MAX;
+	if (loop_timer_set(bus->loop, &d->retry, bus_now(bus) + pause) != 0)
+		log_error("link %s: no memory for its timer; it stays down", text_of(d));
+}
+
+static void attempt_failed(struct dialer *d, const char *why)
+{
+	if (*d->stopped)
+		return;
+	if (!d->complained)
+		log_warning("link %s: cannot connect: %s; trying on", text_of(d), why);
+	else
+		log_debug("link %s: cannot connect: %s", text_of(d), why);
+	d->complained = true;
+	retry_later(d);
+}
+
+/* --- what a transport tells --------------------------------------------------------- */
+
+/* Takes a transport out of those that are open to new sessions.  Whether it was one. */
+static bool withdraw(struct dialer *d, const struct transport *t)
+{
+	for (unsigned i = 0; i < d->n_ready; i++) {
+		if (d->ready[i] == t) {
+			d->ready[i] = d->ready[--d->n_ready];
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Says goodbye to transports whose ids run out, now that there is a fresh one. */
+static void retire_worn(struct dialer *d)
+{
+	for (unsigned i = d->n_ready; i-- > 0;) {
+		struct transport *t = d->ready[i];
+		if (transport_is_worn(t) && withdraw(d, t))
+			transport_goaway(t, WIRE_OK);
+	}
+}
+
+/* A replacement that failed waits for its turn, whatever sessions come. */
+static void replace_worn(struct dialer *d, const struct transport *t)
+{
+	if (transport_is_worn(t) && !timer_is_set(&d->retry))
+		dial(d);
+}
+
+/* A transport that lasted proves the peer well: the next pauses begin short again. */
+static void forget_backoff(struct dialer *d)
+{
+	if (bus_now(d->bus) - d->ready_at >= DIALER_LASTED)
+		d->backoff = DIALER_BACKOFF_MIN;
+}
+
+static void on_ready(struct transport *t)
+{
+	struct dialer *d = t->owner;
+	if (t != d->next)
+		return;
+	d->next = NULL;
+	retire_worn(d);
+	if (d->n_ready == CONF_TRANSPORTS_MAX) {
+		transport_goaway(t, WIRE_OK);
+		return;
+	}
+	if (d->n_ready == 0)
+		log_notice("link %s: up", text_of(d));
+	d->ready[d->n_ready++] = t;
+	d->ready_at = bus_now(d->bus);
+	d->complained = false;
+	d->wanted = 1;
+	if (transport_round_trip(t) > DIALER_LONG_PATH)
+		d->wanted = d->bus->conf->transports;
+	d->ops->up(d, t);
+	if (d->n_ready < d->wanted)
+		dial(d);
+}
+
+static void on_open(struct transport *t, struct mux_stream *stream, const struct wire_open *open)
+{
+	struct dialer *d = t->owner;
+	d->ops->open(d, t, stream, open);
+	/* The peer's ids may be what runs out, and only this side can dial. */
+	if (!*d->stopped && d->in_use)
+		replace_worn(d, t);
+}
+
+static void on_goaway(struct transport *t, uint32_t code)
+{
+	struct dialer *d = t->owner;
+	if (!*d->stopped) /* otherwise it answers our own goodbye */
+		log_notice("link %s: the %s goes away (%s); running sessions finish", text_of(d),
+			d->ops->peer, wire_code_text(code));
+	if (withdraw(d, t)) {
+		forget_backoff(d);
+		if (d->next == NULL)
+			retry_later(d);
+	}
+}
+
+static void on_announced(struct transport *t)
+{
+	struct dialer *d = t->owner;
+	if (d->ops->announced != NULL)
+		d->ops->announced(d, t);
+}
+
+static void on_closed(struct transport *t, const char *why)
+{
+	struct dialer *d = t->owner;
+	bool was_ready = withdraw(d, t), was_next = t == d->next;
+	d->n_transports--;
+	if (d->ops->closed != NULL)
+		d->ops->closed(d, t);
+	if (was_next) {
+		d->next = NULL;
+		attempt_failed(d, why != NULL ? why : "closed by the peer");
+	} else if (was_ready) {
+		forget_backoff(d);
+		log_notice("link %s: %s: %s", text_of(d),
+			d->n_ready == 0 ? "down" : "a transport was lost",
+			why != NULL ? why : "closed in order");
+		if (d->next == NULL)
+			retry_later(d);
+	} else if (why != NULL) {
+		log_notice("link %s: a transport on its way out was lost: %s", text_of(d), why);
+	}
+	ended(d);
+}
+
+static const struct transport_ops transport_ops = {.ready = on_ready,
+	.open = on_open,
+	.goaway = on_goaway,
+	.announced = on_announced,
+	.closed = on_closed};
+
+/* --- dialling -------------------------------------------------------------------------- */
+
+static void on_connected(struct connector *c, const struct connector_result *result)
+{
+	struct dialer *d = container_of(c, struct dialer, connector);
+	if (result->err != 0) {
+		attempt_failed(
+			d, result->err == ERR_SYS ? strerror(result->sys) : err_text(result->err));
+		ended(d);
+		return;
+	}
+	struct transport_options opt = {
+		.ops = &transport_ops, .owner = d, .fd = result->fd, .side = MUX_DIALLED};
+	int rc = transport_new(&d->next, d->bus, &opt);
+	if (rc != 0) {
+		d->next = NULL;
+		attempt_failed(d, rc == ERR_SYS ? strerror(errno) : err_text(rc));
+		return;
+	}
+	d->n_transports++;
+	if (*d->stopped || !d->in_use)
+		transport_goaway(d->next, WIRE_OK);
+}
+
+static void connect_to(struct dialer *d, const struct addr *addrs, size_t n)
+{
+	struct connector_options opt = {
+		.addrs = addrs, .n = n, .timeout = DIALER_CONNECT_TIMEOUT, .mem = d->bus->mem};
+	int rc = connector_start(&d->connector, d->bus->loop, &opt, on_connected);
+	if (rc != 0)
+		attempt_failed(d, err_text(rc));
+}
+
+_Static_assert((int)DNS_ADDRS_MAX <= (int)CONNECTOR_ADDRS_MAX, "an answer is tried whole");
+
+/* All addresses race: which of them a peer of several answers on is one question. */
+static void on_resolved(struct dns_query *query, int err)
+{
+	struct dialer *d = container_of(query, struct dialer, query);
+	struct addr addrs[DNS_ADDRS_MAX];
+	size_t n = 0;
+	const struct addr *known = dns_addrs(d->name, &n);
+	if (*d->stopped || !d->in_use)
+		return;
+	if (err != 0) {
+		attempt_failed(d, dns_failure(d->name));
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		addrs[i] = known[i];
+		if (addr_family(&addrs[i]) == AF_INET)
+			addrs[i].in.sin_port = htons(d->port);
+		else
+			addrs[i].in6.sin6_port = htons(d->port);
+	}
+	connect_to(d, addrs, n);
+}
+
+static void dial(struct dialer *d)
+{
+	if (*d->stopped || d->next != NULL || connector_busy(&d->connector) ||
+		d->query.name != NULL)
+		return;
+	loop_timer_stop(d->bus->loop, &d->retry);
+	d->tried = bus_now(d->bus);
+	if (d->name != NULL)
+		dns_resolve(d->name, &d->query);
+	else
+		connect_to(d, &d->addr, 1);
+}
+
+static void on_retry(struct timer *timer)
+{
+	dial(container_of(timer, struct dialer, retry));
+}
+
+void dialer_kick(struct dialer *d, uint64_t until)
+{
+	uint64_t now = bus_now(d->bus);
+	if (until > d->awaited)
+		d->awaited = until;
+	if (d->n_ready > 0 || !timer_is_set(&d->retry))
+		return;
+	uint64_t soonest = d->tried + DIALER_BACKOFF_MIN;
+	if (now >= soonest)
+		dial(d);
+	else if (d->retry.at > soonest)
+		(void)loop_timer_set(d->bus->loop, &d->retry, soonest);
+}
+
+struct transport *dialer_transport(struct dialer *d)
+{
+	for (unsigned i = 0; i < d->n_ready; i++) {
+		struct transport *t = d->ready[d->turn++ % d->n_ready];
+		if (!transport_can_open(t))
+			continue;
+		replace_worn(d, t);
+		return t;
+	}
+	return NULL;
+}
+
+/* --- life ---------------------------------------------------------------------------------- */
+
+int dialer_init(struct dialer *d, struct bus *bus, const struct dialer_options *opt)
+{
+	*d = (struct dialer){.bus = bus,
+		.ops = opt->ops,
+		.stopped = opt->stopped,
+		.addr = opt->addr,
+		.port = opt->port,
+		.backoff = DIALER_BACKOFF_MIN,
+		.retry.fire = on_retry,
+		.query.done = on_resolved};
+	if (opt->host == NULL)
+		return 0;
+	d->name = dns_ref(bus->dns, opt->host);
+	return d->name != NULL ? 0 : ERR_NOMEM;
+}
+
+void dialer_fini(struct dialer *d)
+{
+	if (d->bus == NULL)
+		return;
+	connector_cancel(&d->connector);
+	loop_timer_stop(d->bus->loop, &d->retry);
+	dns_cancel(&d->query);
+	dns_unref(d->name);
+	d->name = NULL;
+}
+
+void dialer_use(struct dialer *d)
+{
+	d->in_use = true;
+	if (d->n_ready == 0 && !timer_is_set(&d->retry))
+		dial(d);
+}
+
+void dialer_give_up(struct dialer *d)
+{
+	d->in_use = false;
+	connector_cancel(&d->connector);
+	dns_cancel(&d->query);
+	loop_timer_stop(d->bus->loop, &d->retry);
+	if (d->n_ready > 0)
+		log_notice("link %s: not used any more; running sessions finish", text_of(d));
+	while (d->n_ready > 0)
+		transport_goaway(d->ready[--d->n_ready], WIRE_OK);
+	if (d->next != NULL) {
+		struct transport *next = d->next;
+		d->next = NULL;
+		transport_kill(next, NULL);
+	}
+}
+
+bool dialer_busy(const struct dialer *d)
+{
+	return d->n_transports > 0 || connector_busy(&d->connector) || d->query.name != NULL;
+}
