@@ -11,6 +11,7 @@ build=$(realpath "$2")
 root=$(mktemp -d "${TMPDIR:-/tmp}/cloudbus-install.XXXXXX")
 trap 'rm -rf "$root"' EXIT
 conf=$root/etc/cloudbus
+programs=("$root/usr/bin/controller" "$root/usr/bin/segment" "$root/usr/bin/cloudbus")
 count=0
 
 # ok WHAT COMMAND...: one check.
@@ -53,7 +54,7 @@ left() {
 }
 
 run_make install
-ok "programs arrive" is_file 755 "$root/usr/bin/controller" "$root/usr/bin/segment"
+ok "programs arrive" is_file 755 "${programs[@]}"
 ok "configurations arrive" is_file 644 "$conf/controller.ini" "$conf/segment.ini"
 ok "controller.ini is the source's" cmp "$source/etc/controller.ini" "$conf/controller.ini"
 ok "segment.ini is the source's" cmp "$source/etc/segment.ini" "$conf/segment.ini"
@@ -63,8 +64,10 @@ for program in controller segment; do
 	ok "the installed $program takes its configuration" \
 		"$root/usr/bin/$program" -t -c "$conf/$program.ini"
 done
-ok "the programs are hardened" "$source/tests/hardening" "$root/usr/bin/controller" \
-	"$root/usr/bin/segment"
+ok "the installed cloudbus says its version" "$root/usr/bin/cloudbus" --version
+ok "the installed cloudbus makes a bus" "$root/usr/bin/cloudbus" init "$root/bus"
+rm -r "$root/bus"
+ok "the programs are hardened" "$source/tests/hardening" "${programs[@]}"
 
 cat >"$root/edited" <<-'END'
 	[mine]
@@ -95,6 +98,5 @@ run_make uninstall
 ok "uninstall of what nobody edited leaves nothing" [ -z "$(left)" ]
 ok "nor the configurations' folder" [ ! -e "$conf" ]
 run_make install-strip
-ok "stripped programs are hardened" "$source/tests/hardening" "$root/usr/bin/controller" \
-	"$root/usr/bin/segment"
+ok "stripped programs are hardened" "$source/tests/hardening" "${programs[@]}"
 echo "install: $count checks passed"

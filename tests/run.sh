@@ -32,7 +32,7 @@ readonly ALL=(gcc libsodium install quickstart e2e clang warnings sanitizers e2e
 readonly QUICK=(gcc libsodium install)
 readonly BUILD_PACKAGES=(gcc libc6-dev binutils make autoconf automake pkg-config
 	libc-ares-dev libsodium-dev libssl-dev libjansson-dev libinih-dev check)
-readonly TEST_PACKAGES=(clang xz-utils curl python3 python3-pytest iproute2 redis-server
+readonly TEST_PACKAGES=(clang xz-utils curl openssl python3 python3-pytest iproute2 redis-server
 	redis-tools postgresql postgresql-client)
 
 steps=()

@@ -7,7 +7,7 @@
  *
  *	DIR/cluster.key  cloudbus-cluster-key 1  bus, secret-key (Ed25519 seed)
  *	DIR/NAME.key     cloudbus-node-key 1     secret-key (X25519)
- *	DIR/NAME.pub     cloudbus-node-public 1  public-key (X25519)
+ *	FILE.pub         cloudbus-node-public 1  public-key (X25519)
  *	DIR/trust        cloudbus-trust 1        bus, cluster-key (Ed25519), network-secret
  *
  * In a trust file cluster-key and network-secret may stand twice, which is how they are

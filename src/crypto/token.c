@@ -41,6 +41,18 @@ int token_prepare(void)
 
 /* --- the envelope ---------------------------------------------------------------------------- */
 
+/* RFC 4648, 5; and the dots between the parts. */
+static bool is_token_text(const char *text, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		char c = text[i];
+		if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') &&
+			c != '-' && c != '_' && c != '.')
+			return false;
+	}
+	return true;
+}
+
 static int split(struct parts *p, const char *text, size_t n, char why[static WHY_MAX])
 {
 	if (n > TOKEN_TEXT_MAX)
@@ -48,9 +60,10 @@ static int split(struct parts *p, const char *text, size_t n, char why[static WH
 			TOKEN_TEXT_MAX);
 	const char *one = memchr(text, '.', n);
 	const char *two = one != NULL ? memchr(one + 1, '.', n - (size_t)(one + 1 - text)) : NULL;
-	if (two == NULL)
+	if (two == NULL || !is_token_text(text, n))
 		return why_say(why, ERR_INVALID,
-			"not a token: expected three parts in base64url, with dots between them");
+			"not a token: expected three parts in base64url without padding, dots "
+			"between them, and nothing else");
 	*p = (struct parts){.text = text,
 		.header_n = (size_t)(one - text),
 		.claims = one + 1,

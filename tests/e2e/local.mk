@@ -15,6 +15,7 @@ EXTRA_DIST += \
 	tests/e2e/wait.py \
 	tests/e2e/test_cli.py \
 	tests/e2e/test_clients.py \
+	tests/e2e/test_cloudbus_tool.py \
 	tests/e2e/test_config.py \
 	tests/e2e/test_dns.py \
 	tests/e2e/test_fanout.py \
