@@ -223,7 +223,7 @@ static int mix_token(struct noise *n, enum token token)
 	case S:
 		break;
 	}
-	assert(!"a token that is not for both sides");
+	assert(false);
 	return ERR_INVALID;
 }
 

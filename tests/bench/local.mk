@@ -1,5 +1,5 @@
 # The benchmark: a load tool, a link with delay, and the script that measures with them.
-check_PROGRAMS += tests/bench/loadgen tests/bench/tunlink
+check_PROGRAMS += tests/bench/loadgen tests/bench/tunlink tests/bench/aead
 tests_bench_loadgen_SOURCES = \
 	tests/bench/bulk.c tests/bench/bulk.h \
 	tests/bench/endpoint.c tests/bench/endpoint.h \
@@ -14,6 +14,9 @@ tests_bench_loadgen_SOURCES = \
 	tests/bench/server.c tests/bench/server.h \
 	tests/bench/tool.c tests/bench/tool.h
 tests_bench_tunlink_SOURCES = tests/bench/tunlink.c
+# Run by hand: the engines of src/crypto/aead.h beside each other.
+tests_bench_aead_SOURCES = tests/bench/aead.c
+tests_bench_aead_LDADD = $(L_CRYPTO) $(CRYPTO_LIBS)
 
 dist_check_SCRIPTS += tests/bench/bench tests/bench/smoke
 EXTRA_DIST += \
