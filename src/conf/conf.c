@@ -284,6 +284,8 @@ void conf_free(struct conf *conf)
 	mem_free(mem, conf->identity);
 	mem_free(mem, conf->token);
 	mem_free(mem, conf->revoked);
+	mem_free(mem, conf->user.name);
+	mem_free(mem, conf->group.name);
 	mem_free(mem, conf->dns);
 	mem_free(mem, conf);
 }

@@ -34,6 +34,12 @@ enum conf_role { CONF_CONTROLLER = 1, CONF_SEGMENT = 2 };
 
 enum conf_mode { CONF_HALF_DUPLEX, CONF_FULL_DUPLEX };
 
+/* A user= or group=. */
+struct conf_account {
+	char *name; /* as the user wrote it, which may be a number; NULL: not given */
+	unsigned line;
+};
+
 /* An address between nodes, or of a client's or server's side. */
 struct conf_endpoint {
 	char *text;       /* as the user wrote it */
@@ -71,7 +77,9 @@ struct conf {
 	uint64_t max_window;                  /* bytes, a stream's ceiling */
 	uint32_t transports;                  /* of one link over a long path, controller only */
 	enum log_level log_level;
-	struct mem *mem; /* what conf_free() gives all of it back to */
+	struct conf_account user, group; /* whom to run as */
+	bool hardening;                  /* false: for debugging */
+	struct mem *mem;                 /* what conf_free() gives all of it back to */
 };
 
 /* Takes one finished line of text about one error; no newline. */
@@ -111,6 +119,8 @@ enum conf_type {
 	CONF_RESOLVER,        /* appended to dns */
 	CONF_NAME,            /* char *, 1 .. CONF_NAME_MAX bytes of UTF-8 */
 	CONF_PATH,            /* char *, a file; beside the text's own where it is relative */
+	CONF_ACCOUNT,         /* struct conf_account */
+	CONF_SWITCH,          /* bool */
 	CONF_MODE,            /* enum conf_mode */
 	CONF_LEVEL,           /* enum log_level */
 	CONF_DURATION,        /* uint64_t, microseconds */

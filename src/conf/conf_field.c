@@ -159,6 +159,15 @@ static int set_path(const struct conf_field *f, char **field)
 	return 0;
 }
 
+static int set_account(const struct conf_field *f, struct conf_account *account)
+{
+	const char *text = f->at->value;
+	if (!conf_value_is_name(text, strlen(text)))
+		return ERR_INVALID;
+	account->line = f->at->line;
+	return conf_field_copy(f->conf->mem, &account->name, text, strlen(text));
+}
+
 static int set_number(const struct conf_field *f, void *field, const char **expected)
 {
 	uint64_t number;
@@ -191,6 +200,10 @@ static int set(const struct conf_field *f, const char **expected)
 		return conf_field_copy(f->conf->mem, field, text, strlen(text));
 	case CONF_PATH:
 		return set_path(f, field);
+	case CONF_ACCOUNT:
+		return set_account(f, field);
+	case CONF_SWITCH:
+		return conf_value_switch(field, text);
 	case CONF_MODE:
 		return conf_value_mode(field, text);
 	case CONF_LEVEL:

@@ -108,6 +108,17 @@ int conf_value_mode(enum conf_mode *out, const char *text)
 	return 0;
 }
 
+int conf_value_switch(bool *out, const char *text)
+{
+	if (strcasecmp(text, "on") == 0)
+		*out = true;
+	else if (strcasecmp(text, "off") == 0)
+		*out = false;
+	else
+		return ERR_INVALID;
+	return 0;
+}
+
 int conf_value_level(enum log_level *out, const char *text)
 {
 	for (unsigned i = LOG_ERROR; i <= LOG_DEBUG; i++) {

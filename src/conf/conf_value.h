@@ -23,6 +23,9 @@ int conf_value_mode(enum conf_mode *out, const char *text);
 
 int conf_value_level(enum log_level *out, const char *text);
 
+/* "on" or "off", in any case. */
+int conf_value_switch(bool *out, const char *text);
+
 /* A parsed address; `host` points into the text, as written, and is NULL for a literal. */
 struct conf_value_address {
 	struct addr addr;

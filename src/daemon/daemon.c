@@ -5,7 +5,9 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "bus/node.h"
+#include "daemon/harden.h"
 #include "daemon/options.h"
+#include "daemon/privileges.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -254,6 +256,50 @@ static bool asks_for_secured(const struct conf *conf)
 	return false;
 }
 
+/* 0, or ERR_INVALID after saying what is wrong. */
+static int find_account(struct privileges *p, const struct conf *conf, const char *file)
+{
+	const struct conf_account *bad;
+	int rc = privileges_find(p, conf, &bad);
+	const char *key = bad == &conf->user ? "user" : "group";
+	if (rc == 0)
+		return 0;
+	fprintf(stderr, "%s:%u: [Cloudbus] %s: \"%s\": ", file, bad->line, key, bad->name);
+	if (rc == ERR_INVALID)
+		fprintf(stderr, "expected the name or the number of a %s that exists\n", key);
+	else
+		fprintf(stderr, "cannot look it up: %s\n",
+			rc == ERR_SYS ? strerror(errno) : err_text(rc));
+	return ERR_INVALID;
+}
+
+/* Whom we have become must be able to read what a reload will read. */
+static int check_readable(const struct conf *conf, const char *file)
+{
+	int fd = open(file, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		(void)close(fd);
+		return 0;
+	}
+	bool by_user = conf->user.name != NULL;
+	log_error("%s: %s \"%s\" cannot read it, as a reload has to: %s", file,
+		by_user ? "the user" : "the group", by_user ? conf->user.name : conf->group.name,
+		strerror(errno));
+	return ERR_SYS;
+}
+
+/* Gives up what the process will not need: before a key is read, or an address bound. */
+static int give_up(const struct privileges *p, const struct conf *conf, const char *file)
+{
+	if (privileges_drop(p) != 0) {
+		log_error("cannot become user %ju, group %ju: %s", (uintmax_t)p->uid,
+			(uintmax_t)p->gid, strerror(errno));
+		return ERR_SYS;
+	}
+	int rc = p->asked ? check_readable(conf, file) : 0;
+	return rc != 0 ? rc : harden_process(conf, file);
+}
+
 static int load_and_run(struct daemon *d, const struct options *opt)
 {
 	if (load(d, opt->file) != 0)
@@ -262,6 +308,9 @@ static int load_and_run(struct daemon *d, const struct options *opt)
 		fprintf(stderr, "%s: this build has no secured links yet\n", opt->file);
 		return DAEMON_EXIT_CONFIG;
 	}
+	struct privileges privileges;
+	if (find_account(&privileges, d->conf, opt->file) != 0)
+		return DAEMON_EXIT_CONFIG;
 	if (opt->action == OPTIONS_TEST) {
 		printf("%s: the configuration is good (%zu services)\n", opt->file,
 			d->conf->n_services);
@@ -273,6 +322,8 @@ static int load_and_run(struct daemon *d, const struct options *opt)
 	}
 	log_set_level(d->conf->log_level);
 	raise_descriptor_limit();
+	if (give_up(&privileges, d->conf, opt->file) != 0)
+		return DAEMON_EXIT_FAILED;
 	d->drain.fire = on_drain_timeout;
 	int status = run(d);
 	tear_down(d);

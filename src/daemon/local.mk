@@ -1,10 +1,14 @@
 noinst_LIBRARIES += libdaemon.a
 libdaemon_a_SOURCES = \
+	src/daemon/confine.c src/daemon/confine.h \
 	src/daemon/daemon.c src/daemon/daemon.h \
-	src/daemon/options.c src/daemon/options.h
+	src/daemon/filter.c src/daemon/filter.h \
+	src/daemon/harden.c src/daemon/harden.h \
+	src/daemon/options.c src/daemon/options.h \
+	src/daemon/privileges.c src/daemon/privileges.h
 
 bin_PROGRAMS += controller segment
 controller_SOURCES = src/controller/main.c
-controller_LDADD = $(L_DAEMON) $(CARES_LIBS) $(SODIUM_LIBS) $(INIH_LIBS)
+controller_LDADD = $(L_DAEMON) $(CARES_LIBS) $(SODIUM_LIBS) $(INIH_LIBS) $(SECCOMP_LIBS)
 segment_SOURCES = src/segment/main.c
-segment_LDADD = $(L_DAEMON) $(CARES_LIBS) $(SODIUM_LIBS) $(INIH_LIBS)
+segment_LDADD = $(L_DAEMON) $(CARES_LIBS) $(SODIUM_LIBS) $(INIH_LIBS) $(SECCOMP_LIBS)

@@ -20,6 +20,7 @@ EXTRA_DIST += \
 	tests/e2e/test_dns.py \
 	tests/e2e/test_fanout.py \
 	tests/e2e/test_flow.py \
+	tests/e2e/test_hardening.py \
 	tests/e2e/test_harness.py \
 	tests/e2e/test_links.py \
 	tests/e2e/test_process.py \

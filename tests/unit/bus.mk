@@ -1,4 +1,4 @@
-# unit tests of src/bus and src/daemon: rig.c is whole nodes in one process
+# unit tests of src/bus: rig.c is whole nodes in one process
 BUS_TEST_LIBS = libunit.a $(L_BUS) $(CARES_LIBS) $(SODIUM_LIBS) $(INIH_LIBS) $(CHECK_LIBS)
 BUS_RIG = tests/unit/rig.c tests/unit/rig.h
 
@@ -70,11 +70,3 @@ tests_unit_test_node_SOURCES = tests/unit/test_node.c $(BUS_RIG) \
 tests_unit_test_node_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_node_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_node_LDADD = $(BUS_TEST_LIBS)
-
-check_PROGRAMS += tests/unit/test_options
-TESTS += tests/unit/test_options
-tests_unit_test_options_SOURCES = tests/unit/test_options.c
-tests_unit_test_options_CPPFLAGS = $(UNIT_CPPFLAGS)
-tests_unit_test_options_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_test_options_LDADD = libunit.a $(L_DAEMON) $(CARES_LIBS) $(SODIUM_LIBS) $(INIH_LIBS) \
-	$(CHECK_LIBS)

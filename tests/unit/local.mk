@@ -10,6 +10,7 @@ include tests/unit/session.mk
 include tests/unit/conf.mk
 include tests/unit/net.mk
 include tests/unit/bus.mk
+include tests/unit/daemon.mk
 include tests/unit/docs.mk
 check_LIBRARIES += libunit.a
 libunit_a_SOURCES = tests/unit/unit.c tests/unit/unit.h

@@ -71,6 +71,9 @@ START_TEST(the_least_text_has_the_defaults)
 	ck_assert_uint_eq(conf->memory, 256 << 20);
 	ck_assert_uint_eq(conf->max_window, 16 << 20);
 	ck_assert_int_eq(conf->log_level, LOG_INFO);
+	ck_assert_ptr_null(conf->user.name);
+	ck_assert_ptr_null(conf->group.name);
+	ck_assert(conf->hardening);
 	ck_assert_uint_eq(conf->n_dns, 0);
 	ck_assert_uint_eq(conf->n_services, 1);
 	const struct conf_service *s = &conf->services[0];
@@ -94,6 +97,7 @@ START_TEST(every_key_goes_where_it_belongs)
 				  "dns=192.0.2.1\nDNS=[::1]:5353\n"
 				  "drain_timeout=1m\nlink_timeout=2s\nmemory=1G\n"
 				  "max_window=128K\nlog=debug\n"
+				  "user=bus\ngroup=33\nhardening=Off\n"
 				  "[Echo Two]\n"
 				  "Bind = tcp://[::]:9000\n"
 				  "server: tcp://Segment.Example:9001\n"
@@ -111,6 +115,11 @@ START_TEST(every_key_goes_where_it_belongs)
 	ck_assert_uint_eq(conf->memory, 1 << 30);
 	ck_assert_uint_eq(conf->max_window, 128 << 10);
 	ck_assert_int_eq(conf->log_level, LOG_DEBUG);
+	ck_assert_str_eq(conf->user.name, "bus");
+	ck_assert_uint_eq(conf->user.line, 9);
+	ck_assert_str_eq(conf->group.name, "33");
+	ck_assert_uint_eq(conf->group.line, 10);
+	ck_assert(!conf->hardening);
 	const struct conf_service *s = &conf->services[0];
 	ck_assert_str_eq(s->name, "Echo Two");
 	ck_assert_str_eq(s->service, "other");

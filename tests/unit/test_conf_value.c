@@ -91,7 +91,7 @@ START_TEST(numbers_have_units_and_bounds)
 }
 END_TEST
 
-START_TEST(modes_and_levels_are_words_in_any_case)
+START_TEST(modes_levels_and_switches_are_words_in_any_case)
 {
 	static const char *const half[] = {
 		"half duplex", "half_duplex", "Half Duplex", "HALF_DUPLEX"};
@@ -101,6 +101,7 @@ START_TEST(modes_and_levels_are_words_in_any_case)
 		"", "half", "duplex", "halfduplex", "full  duplex", "full-duplex"};
 	enum conf_mode mode;
 	enum log_level level;
+	bool on;
 	for (int i = 0; i < 4; i++) {
 		mode = CONF_FULL_DUPLEX;
 		ck_assert_int_eq(conf_value_mode(&mode, half[i]), 0);
@@ -116,6 +117,12 @@ START_TEST(modes_and_levels_are_words_in_any_case)
 	ck_assert_int_eq(level, LOG_DEBUG);
 	ck_assert_int_eq(conf_value_level(&level, "warn"), ERR_INVALID);
 	ck_assert_int_eq(conf_value_level(&level, ""), ERR_INVALID);
+	ck_assert_int_eq(conf_value_switch(&on, "On"), 0);
+	ck_assert(on);
+	ck_assert_int_eq(conf_value_switch(&on, "OFF"), 0);
+	ck_assert(!on);
+	ck_assert_int_eq(conf_value_switch(&on, "yes"), ERR_INVALID);
+	ck_assert_int_eq(conf_value_switch(&on, ""), ERR_INVALID);
 }
 END_TEST
 
@@ -336,7 +343,7 @@ int main(void)
 	Suite *s = suite_create("conf_value");
 	TCase *t = tcase_create("conf_value");
 	tcase_add_loop_test(t, numbers_have_units_and_bounds, 0, COUNT(numbers));
-	tcase_add_test(t, modes_and_levels_are_words_in_any_case);
+	tcase_add_test(t, modes_levels_and_switches_are_words_in_any_case);
 	tcase_add_loop_test(
 		t, addresses_are_literals_names_paths_and_abstract_names, 0, COUNT(addresses));
 	tcase_add_test(t, host_names_have_the_lengths_of_dns);

@@ -1,0 +1,18 @@
+/*
+ * filter - which system calls the process may still make: seccomp.
+ *
+ * Any other one kills the process at once (SIGSYS): it is not in the program, so whoever
+ * makes it is not the program.  The list stands in filter.c; a part that comes to need a
+ * further call adds it there.
+ */
+#ifndef CB_DAEMON_FILTER_H
+#define CB_DAEMON_FILTER_H
+
+/*
+ * From now on, for good; sets no_new_privs.  0; ERR_NOTFOUND where this build was made
+ * without; ERR_SYS with errno: EINVAL or ENOSYS where the kernel has none; ERR_NOMEM.
+ * Nothing is in force unless 0 is returned.
+ */
+int filter_install(void);
+
+#endif

@@ -1,0 +1,189 @@
+#include "daemon/harden.h"
+
+#include "config.h"
+
+#include "base/err.h"
+#include "base/log.h"
+#include "daemon/confine.h"
+#include "daemon/filter.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <time.h>
+
+/* The sanitizers trace the process from outside, read /proc and run programs at its end. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+/* --- files --------------------------------------------------------------------------------- */
+
+static int allow_folder(struct confine *c, const char *folder, unsigned access)
+{
+	if (confine_allow(c, folder, access) == 0)
+		return 0;
+	/* Whoever needs it says so: a bind there cannot succeed either. */
+	if (errno == ENOENT || errno == ENOTDIR || errno == EACCES)
+		return 0;
+	log_error("cannot restrict access to files: %s: %s", folder, strerror(errno));
+	return ERR_SYS;
+}
+
+/* The folder of a path, which is cut for it. */
+static const char *folder_of(char *path)
+{
+	char *slash = strrchr(path, '/');
+	if (slash == NULL)
+		return ".";
+	if (slash == path)
+		return "/";
+	*slash = '\0';
+	return path;
+}
+
+/* A file may be a link to one elsewhere; either may be replaced. */
+static int allow_file(struct confine *c, const char *file)
+{
+	char path[PATH_MAX];
+	size_t n = strlen(file);
+	if (n >= sizeof path)
+		return 0; /* nothing can open it */
+	memcpy(path, file, n + 1);
+	int rc = allow_folder(c, folder_of(path), CONFINE_READ);
+	if (rc == 0 && realpath(file, path) != NULL)
+		rc = allow_folder(c, folder_of(path), CONFINE_READ);
+	return rc;
+}
+
+/* What names are resolved with; c-ares looks for more than the two in /etc. */
+static int allow_dns(struct confine *c)
+{
+	const char *hosts = getenv("CARES_HOSTS");
+	int rc = allow_folder(c, "/etc", CONFINE_READ);
+	if (rc == 0)
+		rc = allow_file(c, "/etc/resolv.conf");
+	if (rc == 0)
+		rc = allow_file(c, "/etc/hosts");
+	if (rc == 0 && hosts != NULL)
+		rc = allow_file(c, hosts);
+	return rc;
+}
+
+/* Every key that names a file, whichever there are. */
+static int allow_named(struct confine *c, const struct conf *conf)
+{
+	size_t n;
+	const struct conf_key *keys = conf_keys(&n);
+	int rc = 0;
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		if (keys[i].type != CONF_PATH || !(keys[i].where & CONF_IN_GLOBAL))
+			continue;
+		const void *field = (const char *)conf + keys[i].field;
+		const char *const *file = field;
+		if (*file != NULL)
+			rc = allow_file(c, *file);
+	}
+	return rc;
+}
+
+static int allow_bind(struct confine *c, const struct conf_endpoint *bind)
+{
+	const struct sockaddr_un *un = &bind->addr.un;
+	char path[sizeof un->sun_path + 1];
+	if (addr_family(&bind->addr) != AF_UNIX || un->sun_path[0] == '\0')
+		return 0;
+	memcpy(path, un->sun_path, sizeof un->sun_path);
+	path[sizeof un->sun_path] = '\0';
+	return allow_folder(c, folder_of(path), CONFINE_SOCKETS);
+}
+
+static int allow_all(struct confine *c, const struct conf *conf, const char *file)
+{
+	int rc = allow_file(c, file);
+	if (rc == 0)
+		rc = allow_named(c, conf);
+	if (rc == 0)
+		rc = allow_dns(c);
+	for (size_t i = 0; i < conf->n_services && rc == 0; i++)
+		rc = allow_bind(c, &conf->services[i].bind);
+	return rc;
+}
+
+static int restrict_files(const struct conf *conf, const char *file)
+{
+	struct confine c;
+	int rc = confine_init(&c);
+	if (rc != 0 && (errno == ENOSYS || errno == EOPNOTSUPP)) {
+		log_notice("access to files is not restricted: no Landlock here");
+		return 0;
+	}
+	if (rc != 0) {
+		log_error("cannot restrict access to files: %s", strerror(errno));
+		return rc;
+	}
+	rc = allow_all(&c, conf, file);
+	if (rc == 0 && (rc = confine_enter(&c)) != 0)
+		log_error("cannot restrict access to files: %s", strerror(errno));
+	if (rc == 0)
+		log_debug("access to files is restricted: Landlock, version %d", c.abi);
+	confine_fini(&c);
+	return rc;
+}
+
+/* --- system calls, and the rest ------------------------------------------------------------ */
+
+static int restrict_calls(void)
+{
+	int rc = filter_install();
+	if (rc == 0) {
+		log_debug("system calls are restricted");
+	} else if (rc == ERR_NOTFOUND) {
+		log_notice("system calls are not restricted: built without seccomp");
+		rc = 0;
+	} else if (rc == ERR_SYS && (errno == EINVAL || errno == ENOSYS)) {
+		log_notice("system calls are not restricted: no seccomp here");
+		rc = 0;
+	} else {
+		log_error("cannot restrict system calls: %s",
+			rc == ERR_SYS ? strerror(errno) : err_text(rc));
+	}
+	return rc;
+}
+
+static int restrict_process(void)
+{
+	const struct rlimit none = {0, 0};
+	if (setrlimit(RLIMIT_CORE, &none) == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 &&
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
+		return 0;
+	log_error("cannot give up privileges: %s", strerror(errno));
+	return ERR_SYS;
+}
+
+int harden_process(const struct conf *conf, const char *file)
+{
+	if (!conf->hardening) {
+		log_warning("hardening=off: the process can do all that its user can");
+		return 0;
+	}
+	if (SANITIZED) {
+		log_debug("not hardened: built with sanitizers");
+		return 0;
+	}
+	tzset(); /* reads a file, the first time */
+	int rc = restrict_process();
+	if (rc == 0)
+		rc = restrict_files(conf, file);
+	return rc != 0 ? rc : restrict_calls();
+}

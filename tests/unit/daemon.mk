@@ -1,0 +1,40 @@
+# unit tests of src/daemon.  Some need what a kernel may not have, or root, and are skipped
+# without.
+DAEMON_TEST_LIBS = libunit.a $(L_DAEMON) $(CARES_LIBS) $(SODIUM_LIBS) $(INIH_LIBS) \
+	$(SECCOMP_LIBS) $(CHECK_LIBS)
+CHILD = tests/unit/child.c tests/unit/child.h
+
+check_PROGRAMS += tests/unit/test_options
+TESTS += tests/unit/test_options
+tests_unit_test_options_SOURCES = tests/unit/test_options.c
+tests_unit_test_options_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_options_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_options_LDADD = $(DAEMON_TEST_LIBS)
+
+check_PROGRAMS += tests/unit/test_privileges
+TESTS += tests/unit/test_privileges
+tests_unit_test_privileges_SOURCES = tests/unit/test_privileges.c $(CHILD)
+tests_unit_test_privileges_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_privileges_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_privileges_LDADD = $(DAEMON_TEST_LIBS)
+
+check_PROGRAMS += tests/unit/test_confine
+TESTS += tests/unit/test_confine
+tests_unit_test_confine_SOURCES = tests/unit/test_confine.c $(CHILD)
+tests_unit_test_confine_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_confine_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_confine_LDADD = $(DAEMON_TEST_LIBS)
+
+check_PROGRAMS += tests/unit/test_filter
+TESTS += tests/unit/test_filter
+tests_unit_test_filter_SOURCES = tests/unit/test_filter.c $(CHILD)
+tests_unit_test_filter_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_filter_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_filter_LDADD = $(DAEMON_TEST_LIBS)
+
+check_PROGRAMS += tests/unit/test_harden
+TESTS += tests/unit/test_harden
+tests_unit_test_harden_SOURCES = tests/unit/test_harden.c $(CHILD)
+tests_unit_test_harden_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_harden_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_harden_LDADD = $(DAEMON_TEST_LIBS)
