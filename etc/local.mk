@@ -4,6 +4,9 @@ confdir = $(sysconfdir)/cloudbus
 conf_samples = etc/controller.ini etc/segment.ini
 EXTRA_DIST += $(conf_samples)
 
+# Not where systemd looks: whether it is to run them, and as whom, is not ours to say.
+dist_doc_DATA = etc/cloudbus-controller.service etc/cloudbus-segment.service
+
 install-data-local: install-conf
 uninstall-local: uninstall-conf
 

@@ -60,6 +60,10 @@ ok "controller.ini is the source's" cmp "$source/etc/controller.ini" "$conf/cont
 ok "segment.ini is the source's" cmp "$source/etc/segment.ini" "$conf/segment.ini"
 ok "manual pages arrive" installed_pages
 for program in controller segment; do
+	ok "the unit file of $program arrives" cmp "$source/etc/cloudbus-$program.service" \
+		"$root/usr/share/doc/cloudbus/cloudbus-$program.service"
+done
+for program in controller segment; do
 	ok "the installed $program says its version" "$root/usr/bin/$program" --version
 	ok "the installed $program takes its configuration" \
 		"$root/usr/bin/$program" -t -c "$conf/$program.ini"
