@@ -39,6 +39,7 @@ static const int whole[] = {
 	SCMP_SYS(sendto),
 	SCMP_SYS(shutdown),
 	SCMP_SYS(splice),
+	SCMP_SYS(tee),
 	SCMP_SYS(write),
 	SCMP_SYS(writev),
 	/* sockets; socket() itself is further down */

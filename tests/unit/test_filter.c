@@ -244,7 +244,7 @@ static int use_sockets(const void *ctx)
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
 	struct stat st;
 	char byte = 'x';
-	int fd[2];
+	int fd[2], copy[2];
 	(void)ctx;
 	strcpy(un.sun_path, inside);
 	CHILD_EXPECT(filter_install() == 0);
@@ -259,6 +259,8 @@ static int use_sockets(const void *ctx)
 	CHILD_EXPECT(pipe2(fd, O_NONBLOCK | O_CLOEXEC) == 0);
 	CHILD_EXPECT(fcntl(fd[1], F_SETPIPE_SZ, 65536) > 0 && fcntl(fd[1], F_GETPIPE_SZ) > 0);
 	CHILD_EXPECT(splice(s, NULL, fd[1], NULL, 1, SPLICE_F_NONBLOCK) == 1);
+	CHILD_EXPECT(pipe2(copy, O_NONBLOCK | O_CLOEXEC) == 0);
+	CHILD_EXPECT(tee(fd[0], copy[1], 1, SPLICE_F_NONBLOCK) == 1);
 	CHILD_EXPECT(read(fd[0], &byte, 1) == 1 && shutdown(c, SHUT_WR) == 0);
 	CHILD_EXPECT(lstat(inside, &st) == 0 && S_ISSOCK(st.st_mode) && unlink(inside) == 0);
 	CHILD_EXPECT(socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0) >= 0 || errno == EAFNOSUPPORT);
