@@ -4,6 +4,7 @@
  * Message 1 of a secured transport is of a fixed size: the first Noise message, the
  * time, and a MAC of both under a key that only holders of the network secret have.
  * A stranger, or a message that was seen before, costs one MAC; nothing is answered.
+ * cloudbus-protocol(7), Message 1.
  *
  * The gate remembers the ephemeral keys of the messages that it let in for as long as
  * their time is acceptable.  When the cache is full the oldest leave, and times up to

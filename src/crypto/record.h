@@ -4,13 +4,13 @@
  * After the handshake each direction is a row of records: the length of the
  * ciphertext (RECORD_LENGTH bytes, big-endian), and the ciphertext, a Noise transport
  * message: ChaCha20-Poly1305, no associated data, the number of the record as nonce.
- * Frames may span records.
+ * Frames may span records.  cloudbus-protocol(7), Records and Rekey.
  *
  * An empty record, of a tag alone, is CLOSE: it says that the direction ends here on
  * purpose.  Nothing may follow it.  A connection that ends without it was cut.
  *
  * The first failed tag makes the state dead; so does a record number RECORD_LIMIT.
- * One struct record seals or opens, never both: the first call decides.
+ * One struct record serves one direction: it only ever seals, or only ever opens.
  */
 #ifndef CB_CRYPTO_RECORD_H
 #define CB_CRYPTO_RECORD_H

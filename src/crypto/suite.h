@@ -1,7 +1,7 @@
 /*
  * suite - the constants of a secured transport that belong to no single module.
  *
- * They stand in the manual of the protocol too; a test compares.  There
+ * cloudbus-protocol(7), SECURED TRANSPORTS, has them too; a test compares.  There
  * is one suite and nothing is negotiated:
  *
  *     message 1   dialler to acceptor   SUITE_MESSAGE_1 bytes, made in two steps:
@@ -23,8 +23,7 @@
 #define SUITE_NAME "Noise_XXpsk3_25519_ChaChaPoly_BLAKE2b"
 #define SUITE_PATTERN NOISE_XXPSK3
 
-/* The prologue of the handshake, without a NUL: the protocol's name and its version in two bytes.
- */
+/* The prologue of the handshake: the protocol's name, and its version in two bytes. */
 #define SUITE_PROLOGUE "cloudbus\0\1"
 
 enum {
@@ -36,8 +35,7 @@ enum {
 	/* What the Noise messages 2 and 3 have beyond the token: keys and tags. */
 	SUITE_OVERHEAD_2 = NOISE_KEY + (NOISE_KEY + NOISE_TAG) + NOISE_TAG,
 	SUITE_OVERHEAD_3 = (NOISE_KEY + NOISE_TAG) + NOISE_TAG,
-	/* The bounds of the lengths of messages 2 and 3; a length out of them ends the transport.
-	 */
+	/* Bounds of the lengths of messages 2 and 3; one out of them ends the transport. */
 	SUITE_MESSAGE_2_MIN = SUITE_OVERHEAD_2 + 1,
 	SUITE_MESSAGE_2_MAX = SUITE_OVERHEAD_2 + SUITE_TOKEN_MAX,
 	SUITE_MESSAGE_3_MIN = SUITE_OVERHEAD_3 + 1,

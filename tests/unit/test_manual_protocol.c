@@ -1,6 +1,8 @@
 /*
  * cloudbus-protocol(7) against the code: frames, layouts, states, codes and limits.
  */
+#include "crypto/record.h"
+#include "crypto/suite.h"
 #include "session/budget.h"
 #include "session/mux.h"
 #include "session/stream.h"
@@ -123,10 +125,12 @@ END_TEST
 
 /* --- limits ------------------------------------------------------------------------------- */
 
-static const struct {
+struct limit {
 	const char *name; /* in the code */
 	uint64_t value;
-} limits[] = {
+};
+
+static const struct limit limits[] = {
 #define LIMIT(x)                                                                                   \
 	{                                                                                          \
 #x, x                                                                              \
@@ -156,9 +160,47 @@ static const struct {
 	LIMIT(BUDGET_PER_SEC),
 	LIMIT(BUDGET_LATE),
 	LIMIT(BUDGET_LATE_MAX),
+};
+
+static const struct limit secured[] = {
+	LIMIT(SUITE_VERSION),
+	LIMIT(SUITE_PROLOGUE_LEN),
+	LIMIT(SUITE_LENGTH),
+	LIMIT(SUITE_TOKEN_MAX),
+	LIMIT(SUITE_MESSAGE_1),
+	LIMIT(SUITE_OVERHEAD_2),
+	LIMIT(SUITE_OVERHEAD_3),
+	LIMIT(SUITE_MESSAGE_2_MIN),
+	LIMIT(SUITE_MESSAGE_2_MAX),
+	LIMIT(SUITE_MESSAGE_3_MIN),
+	LIMIT(SUITE_MESSAGE_3_MAX),
+	LIMIT(NOISE_KEY),
+	LIMIT(NOISE_TAG),
+	LIMIT(NOISE_HASH),
+	LIMIT(NOISE_MESSAGE_MAX),
+	LIMIT(GATE_SECRET),
+	LIMIT(GATE_KEY),
+	LIMIT(GATE_NOISE),
+	LIMIT(GATE_STAMP),
+	LIMIT(GATE_MAC),
+	LIMIT(GATE_MESSAGE),
+	LIMIT(GATE_SKEW),
+	LIMIT(GATE_SEEN_MAX),
+	LIMIT(RECORD_KEY),
+	LIMIT(RECORD_LENGTH),
+	LIMIT(RECORD_TAG),
+	LIMIT(RECORD_PLAIN_MAX),
+	LIMIT(RECORD_CIPHER_MAX),
+	LIMIT(RECORD_OVERHEAD),
+	LIMIT(RECORD_MAX),
+	LIMIT(RECORD_REKEY),
+	LIMIT(RECORD_LIMIT),
 #undef LIMIT
 };
-enum { N_LIMITS = sizeof limits / sizeof limits[0] };
+enum {
+	N_LIMITS = sizeof limits / sizeof limits[0],
+	N_SECURED = sizeof secured / sizeof secured[0],
+};
 
 START_TEST(limits_have_their_values)
 {
@@ -174,6 +216,20 @@ START_TEST(limits_have_their_values)
 }
 END_TEST
 
+START_TEST(constants_of_secured_transports)
+{
+	struct manual_part part = manual_part("Ss", "Constants");
+	struct manual_row row;
+	int rows = 0;
+	for (; manual_row(&part, &row); rows++) {
+		ck_assert_int_lt(rows, N_SECURED);
+		ck_assert_str_eq(row.cell[0], secured[rows].name);
+		ck_assert_uint_eq(strtoull(row.cell[1], NULL, 10), secured[rows].value);
+	}
+	ck_assert_int_eq(rows, N_SECURED);
+}
+END_TEST
+
 /* Whether a definition begins at p, at the start of a line: "\tPREFIX_NAME =" or a #define. */
 static bool defines(const char *p, const char *prefix, char name[static 64])
 {
@@ -186,7 +242,7 @@ static bool defines(const char *p, const char *prefix, char name[static 64])
 		return false;
 	if (strncmp(p, prefix, strlen(prefix)) != 0)
 		return false;
-	if (sscanf(p, "%63[A-Z_]%n", name, &n) != 1)
+	if (sscanf(p, "%63[A-Z0-9_]%n", name, &n) != 1)
 		return false;
 	return p[n] == ' ';
 }
@@ -200,11 +256,17 @@ static void check_all_listed(const char *file, const char *prefix, const char *s
 	ck_assert_ptr_nonnull(end);
 	for (const char *at = text; at != NULL && at < end; at = strchr(at, '\n')) {
 		at += *at == '\n';
-		if (!defines(at, prefix, name) || strcmp(name, "WIRE_MAGIC") == 0)
+		if (!defines(at, prefix, name) || strcmp(name, "WIRE_MAGIC") == 0 ||
+			strcmp(name, "SUITE_PATTERN") == 0)
+			continue;
+		/* A string stands in the text, and not in a table. */
+		if (at[strcspn(at, "\"\n")] == '"')
 			continue;
 		bool listed = false;
 		for (int i = 0; i < N_LIMITS; i++)
 			listed = listed || strcmp(limits[i].name, name) == 0;
+		for (int i = 0; i < N_SECURED; i++)
+			listed = listed || strcmp(secured[i].name, name) == 0;
 		ck_assert_msg(listed, "%s: %s is not checked against %s", file, name, MANUAL_PAGE);
 		found++;
 	}
@@ -216,6 +278,10 @@ START_TEST(no_limit_is_left_out)
 {
 	check_all_listed("src/wire/wire.h", "WIRE_", "enum wire_type");
 	check_all_listed("src/session/budget.h", "BUDGET_", NULL);
+	check_all_listed("src/crypto/gate.h", "GATE_", NULL);
+	check_all_listed("src/crypto/noise.h", "NOISE_", NULL);
+	check_all_listed("src/crypto/record.h", "RECORD_", NULL);
+	check_all_listed("src/crypto/suite.h", "SUITE_", NULL);
 }
 END_TEST
 
@@ -240,6 +306,14 @@ static const struct {
 		"used up within two round trips"},
 	{"src/session/credit.c", "target - rx->max >= rx->window / 2",
 		"at least half a window more"},
+	{"src/crypto/gate.h", "GATE_SKEW = 30 * 1000 * 1000",
+		"no more than 30 seconds before or after"},
+	{"src/crypto/gate.h", "GATE_SEEN_MAX = 16384", "It remembers 16384 at most"},
+	{"src/crypto/record.h", "RECORD_REKEY = 1 << 16",
+		"When 65536 records have been sent under a key"},
+	{"src/crypto/record.h", "#define RECORD_LIMIT (UINT64_C(1) << 60)",
+		"number 2^60, 1152921504606846976,"},
+	{"src/crypto/suite.h", "SUITE_TOKEN_MAX = 4096", "of 1 to 4096 bytes"},
 	{"src/bus/transport.c", "#define CLOSE_PATIENCE (2 * CLOCK_SEC)",
 		"waits 2 seconds for that"},
 };
@@ -390,6 +464,37 @@ START_TEST(fields_are_where_the_code_puts_them)
 }
 END_TEST
 
+/* --- secured transports --------------------------------------------------------------------- */
+
+START_TEST(strings_of_secured_transports)
+{
+	char hex[2 * SUITE_PROLOGUE_LEN + 1];
+	to_hex(hex, (const uint8_t *)SUITE_PROLOGUE, SUITE_PROLOGUE_LEN);
+	ck_assert_ptr_nonnull(strstr(manual_text, hex));
+	ck_assert_ptr_nonnull(strstr(manual_text, SUITE_NAME "\n"));
+	ck_assert_ptr_nonnull(strstr(manual_text, "Ta " GATE_LABEL_MAC "\n"));
+	ck_assert_ptr_nonnull(strstr(manual_text, "Ta " GATE_LABEL_PSK "\n"));
+}
+END_TEST
+
+START_TEST(message_1_is_laid_out_so)
+{
+	static const char *const names[] = {"ephemeral", "tag", "time", "mac"};
+	static const size_t sizes[] = {NOISE_KEY, NOISE_TAG, GATE_STAMP, GATE_MAC};
+	struct manual_part part = manual_part("Ss", "Message 1");
+	struct manual_row row;
+	size_t at = 0, rows = 0;
+	for (; manual_row(&part, &row); rows++) {
+		ck_assert_uint_lt(rows, 4);
+		ck_assert_uint_eq(strtoul(row.cell[0], NULL, 10), at);
+		ck_assert_uint_eq(strtoul(row.cell[1], NULL, 10), sizes[rows]);
+		ck_assert_str_eq(row.cell[2], names[rows]);
+		at += sizes[rows];
+	}
+	ck_assert_uint_eq(at, GATE_MESSAGE);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("manual_protocol");
@@ -400,6 +505,9 @@ int main(void)
 	tcase_add_test(t, codes_have_their_names_numbers_and_texts);
 	tcase_add_test(t, states_have_their_verdicts);
 	tcase_add_test(t, limits_have_their_values);
+	tcase_add_test(t, constants_of_secured_transports);
+	tcase_add_test(t, strings_of_secured_transports);
+	tcase_add_test(t, message_1_is_laid_out_so);
 	tcase_add_test(t, no_limit_is_left_out);
 	tcase_add_loop_test(t, private_numbers_are_as_the_page_says, 0,
 		(int)(sizeof pinned / sizeof pinned[0]));
