@@ -12,12 +12,16 @@ FUZZ_TARGETS += tests/fuzz/fuzz_conf
 tests_fuzz_fuzz_conf_LDADD = libfuzz.a $(L_CONF) $(INIH_LIBS) $(FUZZ_LIBS)
 FUZZ_TARGETS += tests/fuzz/fuzz_decoder
 tests_fuzz_fuzz_decoder_LDADD = libfuzz.a $(L_WIRE) $(FUZZ_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_keyfile
+tests_fuzz_fuzz_keyfile_LDADD = libfuzz.a $(L_CRYPTO) $(CRYPTO_LIBS) $(FUZZ_LIBS)
 FUZZ_TARGETS += tests/fuzz/fuzz_mux
 tests_fuzz_fuzz_mux_LDADD = libfuzz.a $(L_SESSION) $(FUZZ_LIBS)
 FUZZ_TARGETS += tests/fuzz/fuzz_handshake
 tests_fuzz_fuzz_handshake_LDADD = libfuzz.a $(L_CRYPTO) $(CRYPTO_LIBS) $(FUZZ_LIBS)
 FUZZ_TARGETS += tests/fuzz/fuzz_record
 tests_fuzz_fuzz_record_LDADD = libfuzz.a $(L_CRYPTO) $(CRYPTO_LIBS) $(FUZZ_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_token
+tests_fuzz_fuzz_token_LDADD = libfuzz.a $(L_CRYPTO) $(CRYPTO_LIBS) $(FUZZ_LIBS)
 
 EXTRA_DIST += tests/fuzz/corpus
 

@@ -20,3 +20,11 @@ tests_unit_test_manual_example_LDADD = libunit.a $(L_SESSION) $(CHECK_LIBS)
 # README's map and messages, and the sections of manuals that comments name.
 dist_check_SCRIPTS += tests/docs/check-readme
 TESTS += tests/docs/check-readme
+
+check_PROGRAMS += tests/unit/test_manual_security
+TESTS += tests/unit/test_manual_security
+tests_unit_test_manual_security_SOURCES = tests/unit/test_manual_security.c \
+	tests/unit/manual.c tests/unit/manual.h
+tests_unit_test_manual_security_CPPFLAGS = $(DOCS_CPPFLAGS)
+tests_unit_test_manual_security_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_manual_security_LDADD = libunit.a $(L_BASE) $(CHECK_LIBS)
