@@ -9,7 +9,7 @@
 /* Takes a member out of the session; the others' pace may change. */
 static void remove_member(struct member *m, uint32_t code)
 {
-	struct session *s = m->session;
+	struct session *s = session_of(m);
 	transport_close_stream(&m->ts, code);
 	m->state = MEMBER_GONE;
 	s->n_live--;
@@ -24,7 +24,7 @@ static void remove_member(struct member *m, uint32_t code)
 /* Half duplex: the first data decide who the session belongs to. */
 static void latch(struct member *winner)
 {
-	struct session *s = winner->session;
+	struct session *s = session_of(winner);
 	s->latched = true;
 	if (s->n_live == 1)
 		return;
@@ -67,7 +67,7 @@ void fanout_check_end(struct session *s)
 
 void fanout_lost(struct member *m, uint32_t code)
 {
-	struct session *s = m->session;
+	struct session *s = session_of(m);
 	if (m->state == MEMBER_GONE)
 		return;
 	s->lost = true;
@@ -90,7 +90,7 @@ void fanout_lost(struct member *m, uint32_t code)
 static void on_data(struct transport_stream *ts, const struct mux_event *ev)
 {
 	struct member *m = container_of(ts, struct member, ts);
-	struct session *s = m->session;
+	struct session *s = session_of(m);
 	if (ev->n > 0 && !s->full_duplex && !s->latched)
 		latch(m);
 	if (ev->n > 0 && !relay_deliver(m, ev))
@@ -105,7 +105,7 @@ static void on_data(struct transport_stream *ts, const struct mux_event *ev)
 static size_t on_take(struct transport_stream *ts, int fd, size_t n)
 {
 	struct member *m = container_of(ts, struct member, ts);
-	struct session *s = m->session;
+	struct session *s = session_of(m);
 	if (!s->full_duplex && !s->latched)
 		return 0; /* the latch is for data() to set */
 	return relay_take(m, fd, n);
@@ -114,7 +114,7 @@ static size_t on_take(struct transport_stream *ts, int fd, size_t n)
 static void on_reset(struct transport_stream *ts, uint32_t code)
 {
 	struct member *m = container_of(ts, struct member, ts);
-	if (m->session->state < SESSION_FLUSHING)
+	if (session_of(m)->state < SESSION_FLUSHING)
 		fanout_lost(m, code);
 }
 

@@ -6,14 +6,25 @@
 #include <errno.h>
 #include <string.h>
 
-struct feed *feed_new(struct mem *mem, size_t n_members)
+static void on_evict(struct quota_holder *holder)
 {
-	return mem_zalloc(mem, sizeof(struct feed) + n_members * sizeof(struct feed_member));
+	session_evict(container_of(holder, struct feed, quota)->session, holder->bytes);
+}
+
+struct feed *feed_new(struct session *s, size_t n_members)
+{
+	size_t size = sizeof(struct feed) + n_members * sizeof(struct feed_member);
+	struct feed *f = mem_zalloc(s->bus->mem, size);
+	if (f == NULL)
+		return NULL;
+	f->session = s;
+	quota_holder_init(&f->quota, on_evict);
+	return f;
 }
 
 static struct feed_member *of(const struct member *m)
 {
-	return &m->session->feed->members[m - m->session->members];
+	return &session_of(m)->feed->members[m->index];
 }
 
 static bool is_fed(const struct member *m)
@@ -23,7 +34,8 @@ static bool is_fed(const struct member *m)
 
 bool feed_waits(const struct member *m)
 {
-	return m->session->feed != NULL && is_fed(m) && of(m)->sent < m->session->feed->ring.tail;
+	return session_of(m)->feed != NULL && is_fed(m) &&
+	       of(m)->sent < session_of(m)->feed->ring.tail;
 }
 
 bool feed_holds(const struct session *s)
@@ -38,12 +50,12 @@ uint64_t feed_progress(const struct member *m)
 
 bool feed_is_piped(const struct member *m)
 {
-	return m->session->feed != NULL && of(m)->pipe != NULL;
+	return session_of(m)->feed != NULL && of(m)->pipe != NULL;
 }
 
 static void put_pipe(struct member *m)
 {
-	pipes_put(&m->session->bus->pipes, of(m)->pipe);
+	pipes_put(&session_of(m)->bus->pipes, of(m)->pipe);
 	of(m)->pipe = NULL;
 }
 
@@ -58,7 +70,7 @@ static void release(struct session *s)
 	}
 	f->head = slowest;
 	ring_release(&f->ring, s->bus->mem, slowest > f->ring.head ? slowest : f->ring.head);
-	quota_sub(s->bus, &s->quota, slowest - before);
+	quota_sub(s->bus, &s->feed->quota, slowest - before);
 	/* Room was made: the socket is read again, but not from inside a transport's turn. */
 	if (slowest > before && s->local.ready & LOOP_READABLE && !s->end_in)
 		loop_again(s->bus->loop, &s->local);
@@ -66,10 +78,10 @@ static void release(struct session *s)
 
 void feed_leave(struct member *m)
 {
-	if (m->session->feed == NULL)
+	if (session_of(m)->feed == NULL)
 		return;
 	put_pipe(m);
-	release(m->session);
+	release(session_of(m));
 }
 
 void feed_free(struct session *s)
@@ -78,7 +90,7 @@ void feed_free(struct session *s)
 		return;
 	for (size_t i = 0; i < s->n_members; i++)
 		put_pipe(&s->members[i]);
-	quota_sub(s->bus, &s->quota, s->feed->ring.tail - s->feed->head);
+	quota_sub(s->bus, &s->feed->quota, s->feed->ring.tail - s->feed->head);
 	mem_free(s->bus->mem, s->feed->ring.buf);
 	mem_free(s->bus->mem, s->feed);
 	s->feed = NULL;
@@ -135,7 +147,7 @@ static size_t read_to_pipes(struct session *s)
 	}
 	if (n > 0) {
 		ring_skip(&f->ring, n);
-		quota_add(s->bus, &s->quota, n);
+		quota_add(s->bus, &s->feed->quota, n);
 	}
 	if (n > 0 && !fits) {
 		log_error("session %s: tee: %s", session_text(s), strerror(errno));
@@ -155,7 +167,7 @@ static void read_to_ring(struct session *s)
 		if (n == 0)
 			break;
 		ring_filled(ring, n);
-		quota_add(s->bus, &s->quota, n);
+		quota_add(s->bus, &s->feed->quota, n);
 	}
 	if (ring->buf != NULL)
 		return;
@@ -192,17 +204,17 @@ static void was_sent(struct member *m, size_t n)
 {
 	struct feed_member *fm = of(m);
 	fm->sent += n;
-	fm->progress = bus_now(m->session->bus);
+	fm->progress = bus_now(session_of(m)->bus);
 	if (fm->pipe != NULL && fm->pipe->length == 0)
 		put_pipe(m);
-	release(m->session);
+	release(session_of(m));
 }
 
 size_t feed_pull(struct member *m, uint8_t *to, size_t room)
 {
 	struct feed_member *fm = of(m);
 	size_t n = fm->pipe != NULL ? pipes_read(fm->pipe, to, room)
-				    : ring_copy(&m->session->feed->ring, fm->sent, to, room);
+				    : ring_copy(&session_of(m)->feed->ring, fm->sent, to, room);
 	was_sent(m, n);
 	return n;
 }

@@ -9,6 +9,8 @@
 #ifndef CB_BUS_FEED_H
 #define CB_BUS_FEED_H
 
+#include "base/ring.h"
+#include "bus/quota.h"
 #include "bus/session.h"
 
 struct feed_member {
@@ -19,13 +21,15 @@ struct feed_member {
 
 /* A place is an offset in the client's stream; head <= sent of every live member. */
 struct feed {
+	struct session *session;
+	struct quota_holder quota;
 	struct ring ring;
 	uint64_t head; /* what was before it has been sent to all; ring.head: ends the pipes */
 	struct feed_member members[]; /* as session.members */
 };
 
-/* NULL: no memory. */
-struct feed *feed_new(struct mem *mem, size_t n_members);
+/* For a session that has its bus.  NULL: no memory. */
+struct feed *feed_new(struct session *s, size_t n_members);
 
 /* Of a session that is over. */
 void feed_free(struct session *s);

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "bus/quota.h"
 #include "bus/session.h"
 
 #include <errno.h>

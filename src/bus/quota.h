@@ -2,7 +2,7 @@
  * quota - one budget for all bytes that sessions hold unread.
  *
  * Near the limit new windows shrink, then new sessions are refused, and past it the
- * session that holds the most is reset.
+ * session of the holder that has the most is reset: of a feed, or of what a member sent.
  */
 #ifndef CB_BUS_QUOTA_H
 #define CB_BUS_QUOTA_H
@@ -17,7 +17,7 @@ enum quota_pressure {
 
 enum { QUOTA_SMALL_WINDOW = 16 << 10 }; /* bytes, initial window under pressure */
 
-/* What a session holds; embedded in it. */
+/* Who holds bytes: embedded in what has them. */
 struct quota_holder {
 	struct list node;
 	uint64_t bytes;

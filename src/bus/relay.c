@@ -1,8 +1,10 @@
 #include "bus/relay.h"
 
+#include "base/fifo.h"
 #include "base/log.h"
 #include "bus/fanout.h"
 #include "bus/feed.h"
+#include "bus/quota.h"
 #include "net/sock.h"
 
 #include <errno.h>
@@ -95,7 +97,7 @@ void relay_read(struct session *s)
 size_t relay_pull(struct transport_stream *ts, uint8_t *to, size_t room, enum mux_more *more)
 {
 	struct member *m = container_of(ts, struct member, ts);
-	struct session *s = m->session;
+	struct session *s = session_of(m);
 	size_t n = 0;
 	if (feed_waits(m))
 		n = feed_pull(m, to, room);
@@ -120,14 +122,14 @@ size_t relay_pull(struct transport_stream *ts, uint8_t *to, size_t room, enum mu
 bool relay_is_bulk(const struct transport_stream *ts)
 {
 	const struct member *m = container_of(ts, struct member, ts);
-	return m->session->bulk == RELAY_BULK || feed_is_piped(m);
+	return session_of(m)->bulk == RELAY_BULK || feed_is_piped(m);
 }
 
 size_t relay_pull_pipe(
 	struct transport_stream *ts, struct pipe *pipe, size_t room, enum mux_more *more)
 {
 	struct member *m = container_of(ts, struct member, ts);
-	struct session *s = m->session;
+	struct session *s = session_of(m);
 	size_t n = 0;
 	if (feed_waits(m))
 		n = feed_pull_pipe(m, pipe, room);
@@ -167,64 +169,107 @@ static size_t write_now(struct session *s, const uint8_t *p, size_t n, bool part
 	return done;
 }
 
+/* What came from a member and waits for the local socket; exists only while something does. */
+struct unread {
+	struct member *member;
+	struct quota_holder quota;
+	struct pipe *pipe; /* first what is in this pipe, if there is one, */
+	struct fifo fifo;  /* then what is in here */
+};
+
+static void on_evict(struct quota_holder *holder)
+{
+	const struct unread *u = container_of(holder, struct unread, quota);
+	session_evict(session_of(u->member), holder->bytes);
+}
+
+/* NULL: no memory. */
+static struct unread *get_unread(struct member *m)
+{
+	if (m->unread != NULL)
+		return m->unread;
+	struct unread *u = mem_zalloc(session_of(m)->bus->mem, sizeof *u);
+	if (u == NULL)
+		return NULL;
+	u->member = m;
+	quota_holder_init(&u->quota, on_evict);
+	m->unread = u;
+	return u;
+}
+
+static void put_if_empty(struct member *m)
+{
+	struct bus *bus = session_of(m)->bus;
+	struct unread *u = m->unread;
+	if (u->pipe != NULL && u->pipe->length == 0) {
+		pipes_put(&bus->pipes, u->pipe);
+		u->pipe = NULL;
+	}
+	if (u->pipe != NULL || u->fifo.length > 0)
+		return;
+	mem_free(bus->mem, u);
+	m->unread = NULL;
+}
+
+static bool keep(struct member *m, const uint8_t *p, size_t n)
+{
+	struct bus *bus = session_of(m)->bus;
+	struct unread *u = get_unread(m);
+	if (u == NULL)
+		return false;
+	bool kept = fifo_append(&u->fifo, bus->mem, p, n) == 0;
+	if (kept)
+		quota_add(bus, &u->quota, n);
+	put_if_empty(m);
+	return kept;
+}
+
 bool relay_deliver(struct member *m, const struct mux_event *ev)
 {
-	struct session *s = m->session;
+	struct session *s = session_of(m);
 	size_t done = 0, n = ev->n;
 	s->active = bus_now(s->bus);
-	if (s->state == SESSION_OPEN && !relay_member_holds(m)) {
+	if (s->state == SESSION_OPEN && m->unread == NULL) {
 		done = write_now(s, ev->p, n, ev->part);
 		transport_consumed(&m->ts, done);
 	}
-	if (done == n)
+	if (done == n || keep(m, ev->p + done, n - done))
 		return true;
-	if (fifo_append(&m->rx, s->bus->mem, ev->p + done, n - done) != 0) {
-		log_error("session %s: no memory for %zu unread bytes", session_text(s), n - done);
-		session_abort(s, WIRE_INTERNAL);
-		return false;
-	}
-	quota_add(s->bus, &s->quota, n - done);
-	return true;
+	log_error("session %s: no memory for %zu unread bytes", session_text(s), n - done);
+	session_abort(s, WIRE_INTERNAL);
+	return false;
 }
 
 /* So many held bytes were written: the member may send as many more. */
 static void written(struct member *m, size_t n)
 {
-	struct session *s = m->session;
-	quota_sub(s->bus, &s->quota, n);
+	struct session *s = session_of(m);
+	quota_sub(s->bus, &m->unread->quota, n);
 	transport_consumed(&m->ts, n);
 	s->active = bus_now(s->bus);
 }
 
-/* Writes what the member's pipe holds; an empty pipe is given back. */
 static void flush_pipe(struct member *m)
 {
-	struct session *s = m->session;
-	while (m->pipe->length > 0 && s->error == 0 && s->local.ready & LOOP_WRITABLE) {
-		ssize_t n = pipes_drain(m->pipe, s->local.fd, m->pipe->length);
+	struct session *s = session_of(m);
+	struct pipe *pipe = m->unread->pipe;
+	while (pipe->length > 0 && s->error == 0 && s->local.ready & LOOP_WRITABLE) {
+		ssize_t n = pipes_drain(pipe, s->local.fd, pipe->length);
 		if (n > 0)
 			written(m, (size_t)n);
 		else if (n < 0 && errno != EINTR)
 			write_failed(s, errno);
 	}
-	if (m->pipe->length > 0)
-		return;
-	pipes_put(&s->bus->pipes, m->pipe);
-	m->pipe = NULL;
 }
 
-/* Writes a member's held bytes. */
-static void flush_member(struct member *m)
+static void flush_fifo(struct member *m)
 {
-	struct session *s = m->session;
-	if (m->pipe != NULL)
-		flush_pipe(m);
-	if (m->pipe != NULL)
-		return;
-	while (m->rx.length > 0 && s->error == 0 && s->local.ready & LOOP_WRITABLE) {
+	struct session *s = session_of(m);
+	struct fifo *fifo = &m->unread->fifo;
+	while (fifo->length > 0 && s->error == 0 && s->local.ready & LOOP_WRITABLE) {
 		struct iovec iov[IOV_MAX_FLUSH];
 		struct msghdr msg = {.msg_iov = iov};
-		msg.msg_iovlen = (size_t)fifo_peek(&m->rx, iov, IOV_MAX_FLUSH);
+		msg.msg_iovlen = (size_t)fifo_peek(fifo, iov, IOV_MAX_FLUSH);
 		ssize_t w = sendmsg(s->local.fd, &msg, MSG_NOSIGNAL);
 		if (w < 0 && errno == EINTR)
 			continue;
@@ -232,26 +277,43 @@ static void flush_member(struct member *m)
 			write_failed(s, errno);
 			break;
 		}
-		fifo_drop(&m->rx, s->bus->mem, (size_t)w);
+		fifo_drop(fifo, s->bus->mem, (size_t)w);
 		written(m, (size_t)w);
 	}
 }
 
+/* Writes a member's held bytes. */
+static void flush_member(struct member *m)
+{
+	const struct unread *u = m->unread;
+	if (u == NULL)
+		return;
+	if (u->pipe != NULL)
+		flush_pipe(m);
+	if (u->pipe == NULL || u->pipe->length == 0)
+		flush_fifo(m);
+	put_if_empty(m);
+}
+
 size_t relay_take(struct member *m, int fd, size_t n)
 {
-	struct session *s = m->session;
-	if (s->state != SESSION_OPEN || s->error != 0 || m->rx.length > 0)
+	struct session *s = session_of(m);
+	if (s->state != SESSION_OPEN || s->error != 0)
 		return 0;
-	if (m->pipe == NULL)
-		m->pipe = pipes_get(&s->bus->pipes);
-	if (m->pipe == NULL)
+	struct unread *u = get_unread(m);
+	if (u == NULL)
 		return 0;
-	ssize_t got = pipes_fill(m->pipe, fd, n);
+	ssize_t got = 0;
+	if (u->fifo.length == 0 && u->pipe == NULL)
+		u->pipe = pipes_get(&s->bus->pipes);
+	if (u->fifo.length == 0 && u->pipe != NULL)
+		got = pipes_fill(u->pipe, fd, n);
 	if (got > 0) {
-		quota_add(s->bus, &s->quota, (size_t)got);
+		quota_add(s->bus, &u->quota, (size_t)got);
 		s->active = bus_now(s->bus);
+		flush_pipe(m);
 	}
-	flush_pipe(m);
+	put_if_empty(m);
 	return got > 0 ? (size_t)got : 0;
 }
 
@@ -265,7 +327,7 @@ void relay_flush(struct session *s)
 
 bool relay_member_holds(const struct member *m)
 {
-	return m->pipe != NULL || m->rx.length > 0;
+	return m->unread != NULL;
 }
 
 bool relay_holds(const struct session *s)
@@ -279,11 +341,13 @@ bool relay_holds(const struct session *s)
 
 void relay_discard(struct member *m)
 {
-	struct session *s = m->session;
-	if (m->pipe != NULL)
-		quota_sub(s->bus, &s->quota, m->pipe->length);
-	pipes_put(&s->bus->pipes, m->pipe);
-	m->pipe = NULL;
-	quota_sub(s->bus, &s->quota, m->rx.length);
-	fifo_clear(&m->rx, s->bus->mem);
+	struct bus *bus = session_of(m)->bus;
+	struct unread *u = m->unread;
+	if (u == NULL)
+		return;
+	quota_sub(bus, &u->quota, u->quota.bytes);
+	pipes_put(&bus->pipes, u->pipe);
+	fifo_clear(&u->fifo, bus->mem);
+	mem_free(bus->mem, u);
+	m->unread = NULL;
 }

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "bus/fanout.h"
 #include "bus/feed.h"
+#include "bus/quota.h"
 #include "bus/relay.h"
 #include "net/sock.h"
 
@@ -42,7 +43,6 @@ const char *session_text(const struct session *s)
 
 static void on_local_event(struct loop_fd *lfd);
 static void on_timer(struct timer *timer);
-static void on_evict(struct quota_holder *holder);
 
 struct session *session_new(struct bus *bus, const struct session_options *opt)
 {
@@ -51,30 +51,29 @@ struct session *session_new(struct bus *bus, const struct session_options *opt)
 	struct session *s = mem_zalloc(bus->mem, size);
 	if (s == NULL)
 		return NULL;
+	s->bus = bus;
 	if (opt->n_members > 1) {
-		s->feed = feed_new(bus->mem, opt->n_members);
+		s->feed = feed_new(s, opt->n_members);
 		if (s->feed == NULL) {
 			mem_free(bus->mem, s);
 			return NULL;
 		}
 	}
-	s->bus = bus;
 	s->service = opt->service;
 	s->ops = opt->ops;
 	s->owner = opt->owner;
 	s->full_duplex = opt->full_duplex;
-	s->n_members = s->n_live = (uint16_t)opt->n_members;
+	s->n_members = s->n_live = (uint8_t)opt->n_members;
 	s->active = bus_now(bus);
 	s->timer.fire = on_timer;
 	loop_fd_init(&s->local, on_local_event);
 	list_init(&s->waiting);
-	quota_holder_init(&s->quota, on_evict);
 	if (opt->id != NULL)
 		memcpy(s->id, opt->id, WIRE_ID);
 	else
 		bus_new_id(bus, s->id);
 	for (size_t i = 0; i < opt->n_members; i++) {
-		s->members[i].session = s;
+		s->members[i].index = (uint8_t)i;
 		s->members[i].ts.ops = fanout_ops();
 	}
 	list_append(&bus->sessions, &s->node);
@@ -179,7 +178,6 @@ static void poll_flushed(struct session *s)
 		finish(s);
 		return;
 	}
-	s->poll = s->poll * 2 < POLL_MAX ? s->poll * 2 : POLL_MAX;
 	session_arm(s);
 }
 
@@ -195,16 +193,14 @@ void session_reset_local(struct session *s, uint32_t code)
 	}
 	set_state(s, SESSION_FLUSHING);
 	s->deadline = bus_now(s->bus) + FLUSH_PATIENCE;
-	s->poll = POLL_FIRST;
 	poll_flushed(s);
 }
 
-static void on_evict(struct quota_holder *holder)
+void session_evict(struct session *s, uint64_t bytes)
 {
-	struct session *s = container_of(holder, struct session, quota);
 	log_warning("session %s: reset: it holds %ju unread bytes, the most of all, and memory= is "
 		    "used up",
-		session_text(s), (uintmax_t)holder->bytes);
+		session_text(s), (uintmax_t)bytes);
 	session_abort(s, WIRE_BUSY);
 }
 
@@ -268,6 +264,17 @@ static void on_local_event(struct loop_fd *lfd)
 
 /* --- time --------------------------------------------------------------------------- */
 
+/* When FLUSHING looks at the queue again: after as long as it has been looking. */
+static uint64_t next_look(const struct session *s)
+{
+	uint64_t now = bus_now(s->bus), wait = now - (s->deadline - FLUSH_PATIENCE);
+	if (wait < POLL_FIRST)
+		wait = POLL_FIRST;
+	if (wait > POLL_MAX)
+		wait = POLL_MAX;
+	return now + wait < s->deadline ? now + wait : s->deadline;
+}
+
 static uint64_t next_deadline(const struct session *s)
 {
 	uint64_t at = CLOCK_NEVER, slow;
@@ -275,8 +282,7 @@ static uint64_t next_deadline(const struct session *s)
 	case SESSION_WAITING:
 		return s->deadline != 0 ? s->deadline : CLOCK_NEVER;
 	case SESSION_FLUSHING:
-		at = bus_now(s->bus) + s->poll;
-		return at < s->deadline ? at : s->deadline;
+		return next_look(s);
 	case SESSION_OPEN:
 		if (s->error != 0)
 			return s->deadline;

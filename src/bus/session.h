@@ -15,10 +15,7 @@
 #ifndef CB_BUS_SESSION_H
 #define CB_BUS_SESSION_H
 
-#include "base/fifo.h"
-#include "base/ring.h"
 #include "bus/bus.h"
-#include "bus/quota.h"
 #include "bus/transport.h"
 
 enum session_state {
@@ -35,16 +32,17 @@ enum member_state {
 };
 
 struct feed;
+struct unread;
 struct session;
 
 struct member {
 	struct transport_stream ts;
-	struct session *session;
-	struct pipe *pipe; /* came from it and is not written to the local socket yet: first */
-	struct fifo rx;    /* what is in this pipe, if there is one, then what is in here */
-	uint8_t state;     /* enum member_state */
-	bool fin_in;       /* its FIN came */
-	bool fin_out;      /* our FIN went */
+	struct unread
+		*unread; /* came from it and is not written to the local socket yet, or NULL */
+	uint8_t index;   /* in session.members */
+	uint8_t state;   /* enum member_state */
+	bool fin_in;     /* its FIN came */
+	bool fin_out;    /* our FIN went */
 };
 
 /* How the session's service and its side differ. */
@@ -62,7 +60,6 @@ struct session {
 	struct list node;    /* in bus->sessions */
 	struct list waiting; /* the owner's, in SESSION_WAITING */
 	struct timer timer;
-	struct quota_holder quota;
 	struct feed *feed; /* NULL: it has one member */
 	uint8_t id[WIRE_ID];
 	uint64_t active;   /* when a byte last moved */
@@ -73,13 +70,12 @@ struct session {
 	bool full_duplex;
 	bool latched;
 	bool local_tcp;
-	uint8_t bulk;               /* 0 .. RELAY_BULK: how much it gives at a read */
-	bool end_in;                /* the local socket's end was read */
-	bool end_out;               /* our end was put on the local socket */
-	bool lost;                  /* a member was lost */
-	bool reset_due;             /* the far side has reset it before the backend was there */
-	uint16_t n_members, n_live; /* live: not MEMBER_GONE */
-	uint32_t poll;              /* FLUSHING: microseconds to the next look at the queue */
+	uint8_t bulk;              /* 0 .. RELAY_BULK: how much it gives at a read */
+	bool end_in;               /* the local socket's end was read */
+	bool end_out;              /* our end was put on the local socket */
+	bool lost;                 /* a member was lost */
+	bool reset_due;            /* the far side has reset it before the backend was there */
+	uint8_t n_members, n_live; /* live: not MEMBER_GONE */
 	struct member members[];
 };
 
@@ -101,6 +97,12 @@ struct session *session_new(struct bus *bus, const struct session_options *opt);
 /* Gives it its local socket; on failure the descriptor is closed.  0, ERR_SYS with errno. */
 int session_set_local(struct session *s, int fd, bool is_tcp);
 
+/* The session of a member. */
+static inline struct session *session_of(const struct member *m)
+{
+	return container_of(m - m->index, struct session, members);
+}
+
 /* It has all it needs: bytes move from now on.  The members not given a stream are gone. */
 void session_start(struct session *s);
 
@@ -113,6 +115,9 @@ void session_reset_local(struct session *s, uint32_t code);
 
 /* Sets the one timer to the earliest of what the state waits for. */
 void session_arm(struct session *s);
+
+/* The process holds too much, and this session most of it: so many bytes. */
+void session_evict(struct session *s, uint64_t bytes);
 
 /* "3f2a... (service)" for logs; static storage, valid until the next call. */
 const char *session_text(const struct session *s);

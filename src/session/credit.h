@@ -22,7 +22,7 @@ struct credit_rx {
 	uint64_t received; /* bytes announced by DATA headers */
 	uint64_t max;      /* granted to the peer */
 	uint64_t consumed; /* bytes that left for good */
-	uint64_t epoch;    /* when the credit now in force was granted */
+	uint64_t epoch;    /* when the credit now in force was granted; first: the stream opened */
 	uint32_t window;   /* bytes; what is granted beyond `consumed` */
 };
 

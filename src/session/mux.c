@@ -149,7 +149,7 @@ struct mux_stream *mux_impl_find(const struct mux *m, uint32_t id)
 	return n == NULL ? NULL : container_of(n, struct mux_stream, node);
 }
 
-struct mux_stream *mux_impl_add(struct mux *m, uint32_t id, bool ours, uint64_t now)
+struct mux_stream *mux_impl_add(struct mux *m, uint32_t id, bool ours)
 {
 	struct mux_stream *s = mem_zalloc(m->mem, sizeof *s);
 	if (s == NULL)
@@ -161,7 +161,6 @@ struct mux_stream *mux_impl_add(struct mux *m, uint32_t id, bool ours, uint64_t 
 	s->mux = m;
 	s->id = id;
 	s->ours = ours;
-	s->opened = now;
 	s->tabled = true;
 	sched_item_init(&s->sched);
 	list_init(&s->control);
@@ -275,7 +274,7 @@ int mux_open(
 	struct wire_open *copy = mem_alloc(m->mem, sizeof *copy);
 	if (copy == NULL)
 		return ERR_NOMEM;
-	struct mux_stream *s = mux_impl_add(m, m->next_id, true, now);
+	struct mux_stream *s = mux_impl_add(m, m->next_id, true);
 	if (s == NULL) {
 		mem_free(m->mem, copy);
 		return ERR_NOMEM;

@@ -72,7 +72,7 @@ struct mux {
 struct mux_stream *mux_impl_find(const struct mux *m, uint32_t id);
 
 /* A new stream in the table.  NULL when there is no memory. */
-struct mux_stream *mux_impl_add(struct mux *m, uint32_t id, bool ours, uint64_t now);
+struct mux_stream *mux_impl_add(struct mux *m, uint32_t id, bool ours);
 
 /* Takes a slot of control output; gives one up unsent. */
 void mux_impl_slot(struct mux_stream *s, enum stream_slot slot);

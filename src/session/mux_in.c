@@ -150,7 +150,7 @@ static int on_open(struct mux *m, const struct decoder_out *f, uint64_t now, str
 		return fail(m, WIRE_PROTOCOL, why);
 	if (m->theirs >= m->opt.max_streams)
 		return fail(m, WIRE_FLOOD, "more streams than HELLO allows");
-	struct mux_stream *s = mux_impl_add(m, f->header.stream, false, now);
+	struct mux_stream *s = mux_impl_add(m, f->header.stream, false);
 	if (s == NULL)
 		return fail(m, WIRE_INTERNAL, "out of memory");
 	m->highest = f->header.stream;
@@ -182,7 +182,8 @@ static int on_reset(struct mux *m, struct mux_stream *s, const struct decoder_ou
 	/* The answer to our own RESET is a duty, and free. */
 	bool unanswered = s->tx == STREAM_OPEN && s->tx_credit.sent == 0;
 	bool unused = unanswered && s->rx_credit.received == 0;
-	bool rapid = !s->ours && unused && now - s->opened < RAPID_RESET;
+	/* The credit an unused stream was opened with is still in force. */
+	bool rapid = !s->ours && unused && now - s->rx_credit.epoch < RAPID_RESET;
 	if (rapid && spend(m, now, "streams opened and reset at once") != 0)
 		return ERR_LIMIT;
 	if (mux_impl_is_heard(s))

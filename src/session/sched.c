@@ -25,11 +25,7 @@ void sched_set_quantum(struct sched *s, uint32_t quantum)
 
 void sched_item_init(struct sched_item *it)
 {
-	list_init(&it->node);
-	it->deficit = 0;
-	it->queued = false;
-	it->fresh = false;
-	it->quiet_since = 0;
+	*it = (struct sched_item){.queued = false};
 }
 
 void sched_add(struct sched *s, struct sched_item *it, uint64_t now)

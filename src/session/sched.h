@@ -26,11 +26,13 @@ struct sched {
 enum { SCHED_AHEAD = 8 };
 
 struct sched_item {
-	struct list node;
+	union {
+		struct list node;     /* queued */
+		uint64_t quiet_since; /* not queued: when it last left the lists; 0: it is new */
+	};
 	int32_t deficit; /* bytes it may still send in this turn of its */
 	bool queued;
-	bool fresh;           /* in the first list */
-	uint64_t quiet_since; /* when it last left the lists */
+	bool fresh; /* in the first list */
 };
 
 /* quantum: bytes, 1 .. 1 MiB. */

@@ -39,7 +39,6 @@ struct mux_stream {
 	struct wire_open *open; /* until the OPEN has left */
 	struct credit_tx tx_credit;
 	struct credit_rx rx_credit;
-	uint64_t opened;
 	uint32_t id;
 	uint32_t code;  /* of the RESET that waits */
 	uint8_t tx, rx; /* enum stream_half */
