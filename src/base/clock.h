@@ -16,4 +16,10 @@
 /* Microseconds on the monotonic clock; never 0. */
 uint64_t clock_now(void);
 
+/*
+ * Microseconds since 1970-01-01 00:00 UTC, by a clock that can be set: for what others wrote
+ * down, such as the times in tokens, and never for a deadline.  0 for times before that.
+ */
+uint64_t clock_wall(void);
+
 #endif

@@ -2,10 +2,28 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "bus/guard.h"
 
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
+
+/* A connection becomes a transport. */
+static void begin(struct acceptor *a, const struct lobby_guest *guest)
+{
+	char text[ADDR_TEXT_MAX];
+	struct transport *t;
+	struct transport_options opt = {.ops = a->ops,
+		.owner = a->owner,
+		.fd = guest->fd,
+		.side = MUX_ACCEPTED,
+		.secure = guest->secure,
+		.source = guest->source};
+	int rc = transport_new(&t, a->bus, &opt);
+	if (rc != 0)
+		log_error("transport from %s refused: %s", addr_format(guest->peer, text),
+			rc == ERR_SYS ? strerror(errno) : err_text(rc));
+}
 
 static void on_accepted(struct listen *l, int fd, const struct addr *peer)
 {
@@ -17,22 +35,30 @@ static void on_accepted(struct listen *l, int fd, const struct addr *peer)
 		(void)close(fd); /* with SO_LINGER {1, 0}: a reset */
 		return;
 	}
-	struct transport *t;
-	struct transport_options opt = {
-		.ops = a->ops, .owner = a->owner, .fd = fd, .side = MUX_ACCEPTED};
-	int rc = transport_new(&t, a->bus, &opt);
-	if (rc != 0)
-		log_error("transport from %s refused: %s", addr_format(peer, text),
-			rc == ERR_SYS ? strerror(errno) : err_text(rc));
+	if (a->secured)
+		lobby_enter(&a->bus->guard->lobby, &a->host, fd, peer);
+	else
+		begin(a, &(struct lobby_guest){.fd = fd, .peer = peer});
+}
+
+static void on_welcome(struct lobby_host *host, const struct lobby_guest *guest)
+{
+	begin(container_of(host, struct acceptor, host), guest);
 }
 
 int acceptor_start(struct acceptor *a, struct bus *bus, const struct acceptor_options *opt)
 {
-	*a = (struct acceptor){.bus = bus, .ops = opt->ops, .owner = opt->owner};
+	*a = (struct acceptor){.bus = bus,
+		.ops = opt->ops,
+		.owner = opt->owner,
+		.secured = opt->secured,
+		.host = {.welcome = on_welcome, .peer = guard_peer_role(bus)}};
 	return listen_start(&a->listen, bus, &opt->addr, on_accepted);
 }
 
 void acceptor_close(struct acceptor *a)
 {
 	listen_stop(&a->listen);
+	if (a->secured)
+		lobby_close(&a->bus->guard->lobby, &a->host);
 }

@@ -1,10 +1,13 @@
 /*
  * acceptor - an address to which other nodes dial their transports.
+ *
+ * Where it is secured they go through the lobby first.
  */
 #ifndef CB_BUS_ACCEPTOR_H
 #define CB_BUS_ACCEPTOR_H
 
 #include "bus/listen.h"
+#include "bus/lobby.h"
 #include "bus/transport.h"
 
 struct acceptor {
@@ -12,10 +15,13 @@ struct acceptor {
 	struct bus *bus;
 	const struct transport_ops *ops;
 	void *owner;
+	bool secured;
+	struct lobby_host host; /* where it is */
 };
 
 struct acceptor_options {
 	struct addr addr;
+	bool secured;                    /* the bus has a guard */
 	const struct transport_ops *ops; /* of the transports that come in */
 	void *owner;                     /* likewise */
 };

@@ -35,6 +35,8 @@ struct quota {
 	unsigned pressure;    /* enum quota_pressure */
 };
 
+struct guard;
+
 struct bus {
 	struct loop *loop;
 	struct mem *mem;
@@ -51,6 +53,7 @@ struct bus {
 	struct list spare; /* unused output buffers */
 	unsigned n_spare;
 
+	struct guard *guard; /* of secured links; NULL: there are none */
 	struct quota quota;
 	struct list transports; /* all that are open */
 	struct list sessions;   /* all that are not closed */

@@ -1,7 +1,9 @@
 #include "bus/dialer.h"
 
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/log.h"
+#include "bus/guard.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -13,6 +15,12 @@ static const char *text_of(const struct dialer *d)
 }
 
 static void dial(struct dialer *d);
+
+static bool is_dialling(const struct dialer *d)
+{
+	return connector_busy(&d->connector) || handshake_is_busy(&d->handshake) ||
+	       d->query.name != NULL;
+}
 
 static void ended(struct dialer *d)
 {
@@ -39,11 +47,12 @@ static void attempt_failed(struct dialer *d, const char *why)
 {
 	if (*d->stopped)
 		return;
-	if (!d->complained)
+	uint64_t complaint = hash_bytes(why, strlen(why), 1) | 1;
+	if (d->complaint != complaint)
 		log_warning("link %s: cannot connect: %s; trying on", text_of(d), why);
 	else
 		log_debug("link %s: cannot connect: %s", text_of(d), why);
-	d->complained = true;
+	d->complaint = complaint;
 	retry_later(d);
 }
 
@@ -97,10 +106,11 @@ static void on_ready(struct transport *t)
 		return;
 	}
 	if (d->n_ready == 0)
-		log_notice("link %s: up", text_of(d));
+		log_notice("link %s: up%s%s", text_of(d), t->sealed != NULL ? ", to " : "",
+			t->sealed != NULL ? secure_peer_name(t->sealed->secure) : "");
 	d->ready[d->n_ready++] = t;
 	d->ready_at = bus_now(d->bus);
-	d->complained = false;
+	d->complaint = 0;
 	d->wanted = 1;
 	if (transport_round_trip(t) > DIALER_LONG_PATH)
 		d->wanted = d->bus->conf->transports;
@@ -169,17 +179,11 @@ static const struct transport_ops transport_ops = {.ready = on_ready,
 
 /* --- dialling -------------------------------------------------------------------------- */
 
-static void on_connected(struct connector *c, const struct connector_result *result)
+/* Takes the descriptor, and `secure` where it is secured. */
+static void make_transport(struct dialer *d, int fd, struct secure *secure)
 {
-	struct dialer *d = container_of(c, struct dialer, connector);
-	if (result->err != 0) {
-		attempt_failed(
-			d, result->err == ERR_SYS ? strerror(result->sys) : err_text(result->err));
-		ended(d);
-		return;
-	}
 	struct transport_options opt = {
-		.ops = &transport_ops, .owner = d, .fd = result->fd, .side = MUX_DIALLED};
+		.ops = &transport_ops, .owner = d, .fd = fd, .side = MUX_DIALLED, .secure = secure};
 	int rc = transport_new(&d->next, d->bus, &opt);
 	if (rc != 0) {
 		d->next = NULL;
@@ -189,6 +193,44 @@ static void on_connected(struct connector *c, const struct connector_result *res
 	d->n_transports++;
 	if (*d->stopped || !d->in_use)
 		transport_goaway(d->next, WIRE_OK);
+}
+
+static void on_shaken(struct handshake *h, const struct handshake_result *result)
+{
+	struct dialer *d = container_of(h, struct dialer, handshake);
+	if (result->err == 0) {
+		make_transport(d, result->fd, result->secure);
+		return;
+	}
+	attempt_failed(d, result->why);
+	ended(d);
+}
+
+static void shake_hands(struct dialer *d, int fd)
+{
+	struct handshake_options opt = {.fd = fd,
+		.side = NOISE_INITIATOR,
+		.peer = guard_peer_role(d->bus),
+		.deadline = bus_now(d->bus) + DIALER_CONNECT_TIMEOUT,
+		.done = on_shaken};
+	int rc = handshake_start(&d->handshake, d->bus, &opt);
+	if (rc != 0)
+		attempt_failed(d, rc == ERR_SYS ? strerror(errno) : err_text(rc));
+}
+
+static void on_connected(struct connector *c, const struct connector_result *result)
+{
+	struct dialer *d = container_of(c, struct dialer, connector);
+	if (result->err != 0) {
+		attempt_failed(
+			d, result->err == ERR_SYS ? strerror(result->sys) : err_text(result->err));
+		ended(d);
+		return;
+	}
+	if (d->secured)
+		shake_hands(d, result->fd);
+	else
+		make_transport(d, result->fd, NULL);
 }
 
 static void connect_to(struct dialer *d, const struct addr *addrs, size_t n)
@@ -227,8 +269,7 @@ static void on_resolved(struct dns_query *query, int err)
 
 static void dial(struct dialer *d)
 {
-	if (*d->stopped || d->next != NULL || connector_busy(&d->connector) ||
-		d->query.name != NULL)
+	if (*d->stopped || d->next != NULL || is_dialling(d))
 		return;
 	loop_timer_stop(d->bus->loop, &d->retry);
 	d->tried = bus_now(d->bus);
@@ -277,6 +318,7 @@ int dialer_init(struct dialer *d, struct bus *bus, const struct dialer_options *
 		.ops = opt->ops,
 		.stopped = opt->stopped,
 		.addr = opt->addr,
+		.secured = opt->secured,
 		.port = opt->port,
 		.backoff = DIALER_BACKOFF_MIN,
 		.retry.fire = on_retry,
@@ -292,6 +334,7 @@ void dialer_fini(struct dialer *d)
 	if (d->bus == NULL)
 		return;
 	connector_cancel(&d->connector);
+	handshake_cancel(&d->handshake);
 	loop_timer_stop(d->bus->loop, &d->retry);
 	dns_cancel(&d->query);
 	dns_unref(d->name);
@@ -309,6 +352,7 @@ void dialer_give_up(struct dialer *d)
 {
 	d->in_use = false;
 	connector_cancel(&d->connector);
+	handshake_cancel(&d->handshake);
 	dns_cancel(&d->query);
 	loop_timer_stop(d->bus->loop, &d->retry);
 	if (d->n_ready > 0)
@@ -324,5 +368,5 @@ void dialer_give_up(struct dialer *d)
 
 bool dialer_busy(const struct dialer *d)
 {
-	return d->n_transports > 0 || connector_busy(&d->connector) || d->query.name != NULL;
+	return d->n_transports > 0 || is_dialling(d);
 }

@@ -14,6 +14,7 @@
 #ifndef CB_BUS_DIALER_H
 #define CB_BUS_DIALER_H
 
+#include "bus/handshake.h"
 #include "bus/transport.h"
 #include "net/connector.h"
 
@@ -44,6 +45,7 @@ struct dialer_ops {
 struct dialer_options {
 	const struct dialer_ops *ops;
 	struct addr addr;    /* where there is no name */
+	bool secured;        /* the bus has a guard */
 	const char *host;    /* a name to resolve before each attempt, or NULL */
 	uint16_t port;       /* with a name */
 	const bool *stopped; /* no attempt is made any more; the owner's */
@@ -58,8 +60,10 @@ struct dialer {
 	struct dns_name *name; /* NULL where the address is fixed */
 	struct dns_query query;
 	uint16_t port;
+	bool secured;
 	bool in_use; /* without a user it neither dials nor keeps what it has */
 	struct connector connector;
+	struct handshake handshake; /* behind the connector, where it is secured */
 	struct timer retry;
 	struct transport *ready[CONF_TRANSPORTS_MAX]; /* open to new sessions */
 	unsigned n_ready, turn;
@@ -69,7 +73,7 @@ struct dialer {
 	uint64_t backoff;       /* microseconds; the next pause is up to this */
 	uint64_t tried;         /* when the last attempt began */
 	uint64_t ready_at;      /* when a transport last became ready */
-	bool complained;        /* its failure was logged */
+	uint64_t complaint;     /* the failure that was logged last, by its words; 0: none */
 	uint64_t awaited;       /* until when a session waits for it */
 };
 

@@ -1,6 +1,7 @@
 #include "bus/directory.h"
 
 #include "base/log.h"
+#include "bus/guard.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -53,10 +54,16 @@ struct egress *directory_find(const struct directory *dir, const char *name, siz
 void directory_open(const struct directory *dir, struct transport *t, struct mux_stream *stream,
 	const struct wire_open *open)
 {
-	struct egress *e =
-		dir->only != NULL ? dir->only : directory_find(dir, open->name, open->name_len);
+	struct egress *e = t->sealed == NULL ? dir->only : NULL;
+	if (!guard_admits(t, open)) {
+		transport_refuse(t, stream, WIRE_NO_SERVICE);
+		return;
+	}
+	if (e == NULL)
+		e = directory_find(dir, open->name, open->name_len);
 	if (e == NULL) {
-		log_warning("session refused: no service [%.*s] here", open->name_len, open->name);
+		log_warning("session from %s refused: no service [%.*s] here", transport_text(t),
+			open->name_len, open->name);
 		transport_refuse(t, stream, WIRE_NO_SERVICE);
 	} else if (open->hops == 0) {
 		log_warning("service [%s]: session refused: its hop limit is spent", e->conf->name);

@@ -13,7 +13,7 @@
 struct directory {
 	struct bus *bus;
 	struct hash by_name;
-	struct egress *only; /* takes any name; NULL: the name must match */
+	struct egress *only; /* takes any name on plain transports; NULL: the name must match */
 };
 
 /* A service in a directory; embedded, as a service may be in several. */
@@ -36,7 +36,10 @@ int directory_add(struct directory *dir, struct directory_entry *entry, struct e
 /* The service of a name, or NULL. */
 struct egress *directory_find(const struct directory *dir, const char *name, size_t n);
 
-/* The peer opened a stream: begins its session at the service it names, or refuses it. */
+/*
+ * The peer opened a stream: begins its session at the service it names, or refuses it.  On a
+ * secured transport its token decides, and as that is about names the name must match.
+ */
 void directory_open(const struct directory *dir, struct transport *t, struct mux_stream *stream,
 	const struct wire_open *open);
 

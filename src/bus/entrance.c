@@ -4,8 +4,7 @@
 
 static void on_ready(struct transport *t)
 {
-	char text[ADDR_TEXT_MAX];
-	log_info("transport from %s: up", addr_format(&t->peer, text));
+	log_info("transport from %s: up", transport_text(t));
 }
 
 static void on_open(struct transport *t, struct mux_stream *stream, const struct wire_open *open)
@@ -16,29 +15,26 @@ static void on_open(struct transport *t, struct mux_stream *stream, const struct
 
 static void on_goaway(struct transport *t, uint32_t code)
 {
-	char text[ADDR_TEXT_MAX];
-	log_debug("transport from %s: going away (%s)", addr_format(&t->peer, text),
-		wire_code_text(code));
+	log_debug("transport from %s: going away (%s)", transport_text(t), wire_code_text(code));
 }
 
 static void on_closed(struct transport *t, const char *why)
 {
-	char text[ADDR_TEXT_MAX];
-	addr_format(&t->peer, text);
 	if (why != NULL)
-		log_notice("transport from %s: lost: %s", text, why);
+		log_notice("transport from %s: lost: %s", transport_text(t), why);
 	else
-		log_info("transport from %s: closed", text);
+		log_info("transport from %s: closed", transport_text(t));
 }
 
 static const struct transport_ops ops = {
 	.ready = on_ready, .open = on_open, .goaway = on_goaway, .closed = on_closed};
 
-int entrance_start(struct entrance *en, struct bus *bus, const struct addr *addr)
+int entrance_start(struct entrance *en, struct bus *bus, const struct conf_endpoint *at)
 {
-	*en = (struct entrance){.asked = *addr};
+	*en = (struct entrance){.asked = at->addr};
 	directory_init(&en->directory, bus);
-	struct acceptor_options opt = {.addr = *addr, .ops = &ops, .owner = en};
+	struct acceptor_options opt = {
+		.addr = at->addr, .secured = at->secured, .ops = &ops, .owner = en};
 	en->broken = acceptor_start(&en->acceptor, bus, &opt);
 	return en->broken;
 }

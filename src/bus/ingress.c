@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "bus/guard.h"
 #include "bus/quota.h"
 #include "bus/session.h"
 
@@ -63,6 +64,11 @@ static void begin(struct session *s, struct transport *const *t, const struct ad
 	int rc = ERR_CLOSED;
 	describe(&open, s, peer);
 	for (size_t i = 0; i < s->n_members; i++) {
+		/* Who may not is told at once, and its log line is guard's. */
+		if (!guard_may_open(t[i], open.name, open.name_len)) {
+			rc = ERR_NOTFOUND;
+			continue;
+		}
 		rc = transport_open(t[i], &s->members[i].ts, &open);
 		if (rc == 0)
 			opened++;
@@ -74,8 +80,10 @@ static void begin(struct session *s, struct transport *const *t, const struct ad
 		session_start(s);
 		return;
 	}
-	log_warning("session %s: refused: cannot open a stream: %s", session_text(s), err_text(rc));
-	session_abort(s, WIRE_BUSY);
+	if (rc != ERR_NOTFOUND)
+		log_warning("session %s: refused: cannot open a stream: %s", session_text(s),
+			err_text(rc));
+	session_abort(s, rc != ERR_NOTFOUND ? WIRE_BUSY : WIRE_NO_SERVICE);
 }
 
 /* A client that finds no link up waits for the first that comes up. */

@@ -82,18 +82,18 @@ void link_table_fini(struct link_table *links)
 	hash_fini(&links->table);
 }
 
-static struct link *find(struct link_table *links, const struct addr *addr, uint64_t hash)
+static struct link *find(struct link_table *links, const struct link_address *to, uint64_t hash)
 {
 	for (struct hash_node *n = hash_find(&links->table, hash); n != NULL;
 		n = hash_find_next(n)) {
 		struct link *link = container_of(n, struct link, node);
-		if (addr_equal(&link->dialer.addr, addr))
+		if (link->dialer.secured == to->secured && addr_equal(&link->dialer.addr, to->addr))
 			return link;
 	}
 	return NULL;
 }
 
-static struct link *link_new(struct link_table *links, const struct addr *addr, uint64_t hash)
+static struct link *link_new(struct link_table *links, const struct link_address *to, uint64_t hash)
 {
 	struct link *link = mem_zalloc(links->bus->mem, sizeof *link);
 	if (link == NULL)
@@ -102,19 +102,20 @@ static struct link *link_new(struct link_table *links, const struct addr *addr, 
 		mem_free(links->bus->mem, link);
 		return NULL;
 	}
-	struct dialer_options opt = {.ops = &ops, .addr = *addr, .stopped = &links->stopped};
+	struct dialer_options opt = {
+		.ops = &ops, .addr = *to->addr, .secured = to->secured, .stopped = &links->stopped};
 	(void)dialer_init(&link->dialer, links->bus, &opt); /* without a name nothing fails */
 	link->links = links;
 	list_init(&link->watchers);
 	return link;
 }
 
-int link_watch(struct link_watch *w, struct link_table *links, const struct addr *addr)
+int link_watch(struct link_watch *w, struct link_table *links, const struct link_address *to)
 {
-	uint64_t hash = addr_hash(addr, links->bus->seed);
-	struct link *link = find(links, addr, hash);
+	uint64_t hash = addr_hash(to->addr, links->bus->seed);
+	struct link *link = find(links, to, hash);
 	if (link == NULL)
-		link = link_new(links, addr, hash);
+		link = link_new(links, to, hash);
 	if (link == NULL)
 		return ERR_NOMEM;
 	w->link = link;

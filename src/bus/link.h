@@ -23,6 +23,12 @@ struct link {
 	struct dialer dialer;
 };
 
+/* Plain and secured links to one address are two. */
+struct link_address {
+	const struct addr *addr;
+	bool secured;
+};
+
 /* Someone who uses a link and wants to know when it comes up. */
 struct link_watch {
 	struct list node;
@@ -42,7 +48,7 @@ void link_table_fini(struct link_table *links);
  * Begins to use the link to an address, which is made and dialled if it is new.
  * 0 or ERR_NOMEM.
  */
-int link_watch(struct link_watch *w, struct link_table *links, const struct addr *addr);
+int link_watch(struct link_watch *w, struct link_table *links, const struct link_address *to);
 
 /* Stops using it; the last one closes it, once its sessions are over. */
 void link_unwatch(struct link_watch *w);

@@ -5,18 +5,25 @@ libbus_a_SOURCES = \
 	src/bus/bus.c src/bus/bus.h \
 	src/bus/dialer.c src/bus/dialer.h \
 	src/bus/directory.c src/bus/directory.h \
+	src/bus/doorman.c src/bus/doorman.h \
 	src/bus/egress.c src/bus/egress.h \
 	src/bus/entrance.c src/bus/entrance.h \
 	src/bus/fanout.c src/bus/fanout.h \
+	src/bus/guard.c src/bus/guard.h \
+	src/bus/handshake.c src/bus/handshake.h \
 	src/bus/ingress.c src/bus/ingress.h \
+	src/bus/keyring.c src/bus/keyring.h \
 	src/bus/link.c src/bus/link.h \
 	src/bus/listen.c src/bus/listen.h \
+	src/bus/lobby.c src/bus/lobby.h \
 	src/bus/node.c src/bus/node.h \
 	src/bus/output.c src/bus/output.h \
 	src/bus/pipes.c src/bus/pipes.h \
 	src/bus/quota.c src/bus/quota.h \
 	src/bus/relay.c src/bus/relay.h \
 	src/bus/feed.c src/bus/feed.h \
+	src/bus/sealed.c src/bus/sealed.h \
+	src/bus/secure.c src/bus/secure.h \
 	src/bus/server.c src/bus/server.h \
 	src/bus/session.c src/bus/session.h \
 	src/bus/transport.c src/bus/transport.h

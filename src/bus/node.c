@@ -74,7 +74,7 @@ static struct entrance *find_entrance(
 	}
 	index[at] = ++node->n_entrances;
 	struct entrance *en = &node->entrance[node->n_entrances - 1];
-	int rc = entrance_start(en, node->bus, &conf->bind.addr);
+	int rc = entrance_start(en, node->bus, &conf->bind);
 	if (rc != 0)
 		complain(conf, rc);
 	return en;

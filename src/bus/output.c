@@ -52,7 +52,7 @@ void output_sample(struct transport *t)
 static size_t stage_pipe(struct transport *t, struct mux_stream *s, uint32_t grant, uint8_t *header)
 {
 	struct transport_stream *ts = mux_user(s);
-	if (grant < PIPES_USEFUL || !ts->ops->is_bulk(ts))
+	if (grant < PIPES_USEFUL || t->sealed != NULL || !ts->ops->is_bulk(ts))
 		return 0;
 	if (t->pipe == NULL)
 		t->pipe = pipes_get(&t->bus->pipes);
@@ -78,17 +78,23 @@ static size_t stage_copy(struct transport *t, struct mux_stream *s, size_t grant
 	return got + mux_commit(s, (uint32_t)got, more, bus_now(t->bus), to);
 }
 
+/* Bytes that may be staged at once: of a secured transport they grow when they are sealed. */
+static size_t room_of(const struct transport *t)
+{
+	return t->sealed != NULL ? (size_t)SEALED_STAGED : (size_t)BUS_WRITE;
+}
+
 /* All control frames, as far as they fit; a list of names gets its next part as one leaves. */
 static size_t stage_control(struct transport *t)
 {
-	size_t n = 0, step;
+	size_t n = 0, step, all = room_of(t);
 	do {
 		bool full = !mux_can_announce(t->mux);
-		step = mux_control(t->mux, t->out + n, BUS_WRITE - n, bus_now(t->bus));
+		step = mux_control(t->mux, t->out + n, all - n, bus_now(t->bus));
 		n += step;
 		if (full && mux_can_announce(t->mux) && t->ops->announced != NULL)
 			t->ops->announced(t);
-	} while (step > 0 && BUS_WRITE - n >= MUX_CONTROL_ROOM);
+	} while (step > 0 && all - n >= MUX_CONTROL_ROOM);
 	return n;
 }
 
@@ -96,18 +102,18 @@ static size_t stage_control(struct transport *t)
 static void fill(struct transport *t)
 {
 	struct mux *m = t->mux;
-	size_t n = stage_control(t);
+	size_t n = stage_control(t), all = room_of(t);
 	struct mux_stream *s;
 	uint32_t grant;
 	while ((s = mux_next(m, &grant)) != NULL) {
-		size_t stop = mux_waiting(m) > 1 ? SHARED_WRITE : BUS_WRITE - FRAME_ROOM;
+		size_t stop = mux_waiting(m) > 1 ? SHARED_WRITE : all - FRAME_ROOM;
 		if (n >= stop)
 			break;
 		size_t header = stage_pipe(t, s, grant, t->out + n);
 		n += header;
 		if (header > 0)
 			break;
-		size_t room = BUS_WRITE - n - WIRE_HEADER;
+		size_t room = all - n - WIRE_HEADER;
 		n += stage_copy(t, s, grant < room ? grant : room, t->out + n);
 	}
 	t->out_begin = 0;
@@ -153,6 +159,9 @@ int output_write(struct transport *t, bool *more)
 			if (t->out == NULL)
 				return ERR_NOMEM;
 			fill(t);
+			int sealed = t->sealed != NULL && t->out_end > 0 ? sealed_seal(t) : 0;
+			if (sealed != 0)
+				return sealed;
 		}
 		size_t n = staged(t);
 		int rc = drain(t);

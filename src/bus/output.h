@@ -16,7 +16,8 @@ void output_sample(struct transport *t);
 /*
  * Stages and writes until nothing is left, the socket is full or the turn's share is used:
  * then *more is set, and it is to be called again in the next turn.  0; ERR_AGAIN: go on
- * when the socket is writable; ERR_SYS with errno; ERR_NOMEM.
+ * when the socket is writable; ERR_SYS with errno; ERR_NOMEM; another: its records are at their
+ * end.
  */
 int output_write(struct transport *t, bool *more);
 

@@ -39,7 +39,8 @@ static int use(struct server *server, const struct addr *addrs, size_t n)
 		list_init(&link[i].watch.node);
 		link[i].server = server;
 		link[i].watch.up = on_up;
-		int rc = link_watch(&link[i].watch, server->links, &addr);
+		struct link_address to = {&addr, server->conf->secured};
+		int rc = link_watch(&link[i].watch, server->links, &to);
 		if (rc != 0) {
 			drop_links(bus, link, i);
 			return rc;

@@ -2,12 +2,14 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "bus/guard.h"
 #include "bus/output.h"
 #include "bus/quota.h"
 #include "net/sock.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -79,6 +81,7 @@ static void bury(struct loop_work *work)
 	if (t->out != NULL)
 		bus_buffer_put(bus, t->out);
 	pipes_put(&bus->pipes, t->pipe);
+	sealed_free(bus, t->sealed);
 	list_remove(&t->node);
 	bus->n_transports--;
 	loop_free_later(bus->loop, t);
@@ -94,12 +97,16 @@ void transport_kill(struct transport *t, const char *why)
 /* The peer broke a rule, or is silent: says so to it, as far as one write goes. */
 static void fail(struct transport *t)
 {
-	uint8_t words[MUX_CONTROL_ROOM];
+	uint8_t words[MUX_CONTROL_ROOM], record[SEALED_WORDS + 64], *p = words;
 	uint32_t code;
 	const char *why = mux_failure(t->mux, &code);
 	if (t->out == NULL) {
 		size_t n = mux_last_words(t->mux, words);
-		if (send(t->lfd.fd, words, n, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		if (t->sealed != NULL) {
+			n = sealed_last_words(t, words, n, record);
+			p = record;
+		}
+		if (send(t->lfd.fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 			log_debug("the last GOAWAY could not be sent: %s", strerror(errno));
 		else if (t->is_tcp)
 			(void)sock_linger_off(t->lfd.fd);
@@ -137,6 +144,7 @@ static void dispatch(struct transport *t, const struct mux_event *ev)
 	case MUX_READY:
 		widen(t);
 		t->ops->ready(t);
+		guard_ready(t);
 		break;
 	case MUX_GOAWAY:
 		t->ops->goaway(t, ev->code);
@@ -146,8 +154,7 @@ static void dispatch(struct transport *t, const struct mux_event *ev)
 			t->ops->announce(t, &ev->announce);
 		break;
 	case MUX_TOKEN:
-		if (t->ops->token != NULL)
-			t->ops->token(t, ev->p, ev->n);
+		guard_renew(t, ev->p, ev->n);
 		break;
 	case MUX_NONE:
 	case MUX_EVENTS:
@@ -172,8 +179,24 @@ static bool feed(struct transport *t, const uint8_t *p, size_t n)
 	}
 }
 
+/* The dialling side's handshake is over before the other has looked at its token. */
+#define TOO_EARLY                                                                                  \
+	"closed before its HELLO; it may have refused this node's token, and its log says why"
+
+static void say_goodbye(struct transport *t);
+
 static void on_end(struct transport *t)
 {
+	if (t->sealed != NULL && !secure_is_closed(t->sealed->secure)) {
+		/* Whoever can cut the connection can make this end, but no other. */
+		end(t, mux_peer(t->mux) != NULL ? "closed without goodbye" : TOO_EARLY);
+		return;
+	}
+	/* The peer may still read, and wants to see that we end on purpose as well. */
+	if (t->sealed != NULL)
+		say_goodbye(t);
+	if (t->dead)
+		return;
 	if (mux_is_finished(t->mux) && t->out == NULL)
 		end(t, NULL);
 	else
@@ -188,6 +211,8 @@ static void on_end(struct transport *t)
 static size_t take_long(struct transport *t)
 {
 	uint32_t n;
+	if (t->sealed != NULL)
+		return 0;
 	struct mux_stream *s = mux_pending(t->mux, &n);
 	if (s == NULL)
 		return 0;
@@ -200,6 +225,40 @@ static size_t take_long(struct transport *t)
 	if (got > 0 && mux_took(t->mux, (uint32_t)got, bus_now(t->bus)) && ts->stream != NULL)
 		ts->ops->data(ts, &(struct mux_event){.type = MUX_DATA, .fin = true});
 	return got;
+}
+
+/* What a record that does not open makes of its transport: nobody is answered. */
+static void cut(struct transport *t, int rc)
+{
+	end(t, rc == ERR_NOMEM    ? "out of memory"
+		: rc == ERR_LIMIT ? "its records are used up"
+				  : "a record was changed, repeated or left out on the way");
+}
+
+/* As read_some(), of a secured transport: one read, and all frames of its whole records. */
+static size_t read_sealed(struct transport *t)
+{
+	size_t room;
+	struct secure_plain plain;
+	ssize_t n = sealed_receive(t, &room);
+	int rc = 0, error = errno;
+	while (n > 0 && !t->dead && (rc = sealed_next(t, &plain)) > 0) {
+		if (!plain.close)
+			(void)feed(t, plain.p, plain.n);
+	}
+	int kept = sealed_rest(t);
+	if (t->dead)
+		return 0;
+	if (n > 0 && (rc < 0 || kept < 0)) {
+		cut(t, rc < 0 ? rc : kept);
+	} else if (n < 0 && error != EAGAIN) {
+		end(t, mux_peer(t->mux) != NULL ? strerror(error) : TOO_EARLY);
+	} else if (n == 0) {
+		on_end(t);
+	} else if (n < 0 || ((size_t)n < room && !(t->lfd.ready & LOOP_MORE))) {
+		t->lfd.ready &= ~(unsigned)LOOP_READABLE;
+	}
+	return n > 0 && !t->dead ? (size_t)n : 0;
 }
 
 /*
@@ -239,7 +298,7 @@ static void read_all(struct transport *t)
 	while (t->lfd.ready & LOOP_READABLE) {
 		size_t n = take_long(t);
 		if (n == 0)
-			n = read_some(t);
+			n = t->sealed != NULL ? read_sealed(t) : read_some(t);
 		if (n == 0 || t->dead)
 			return;
 		if (n >= budget) {
@@ -261,10 +320,24 @@ static void on_event(struct loop_fd *lfd)
 	touch(t);
 }
 
+/* CLOSE, as far as one write goes.  Whether it has left. */
+static bool say_close(struct transport *t)
+{
+	bool more = false;
+	int rc = sealed_say_close(t);
+	if (rc == 0)
+		rc = output_write(t, &more);
+	if (rc != 0 && rc != ERR_AGAIN)
+		end(t, "its CLOSE could not be sent");
+	return t->out == NULL && !t->dead;
+}
+
 static void say_goodbye(struct transport *t)
 {
 	if (t->shut || t->out != NULL || !mux_is_finished(t->mux))
 		return;
+	if (t->sealed != NULL && !t->sealed->said_close && !say_close(t))
+		return; /* here again, when it has left */
 	t->shut = true;
 	t->close_by = bus_now(t->bus) + CLOSE_PATIENCE;
 	(void)shutdown(t->lfd.fd, SHUT_WR);
@@ -290,8 +363,12 @@ static void flush(struct loop_work *work)
 		end(t, "out of memory");
 		return;
 	}
+	if (rc != 0 && rc != ERR_AGAIN) {
+		cut(t, rc);
+		return;
+	}
 	say_goodbye(t);
-	if (arm(t) != 0)
+	if (!t->dead && arm(t) != 0)
 		end(t, "out of memory");
 }
 
@@ -305,7 +382,11 @@ static void on_timer(struct timer *timer)
 		return;
 	uint64_t now = bus_now(t->bus);
 	if (t->close_by != 0 && now >= t->close_by) {
-		end(t, mux_count(t->mux) == 0 ? NULL : "no end from the peer in time");
+		bool expelled = t->sealed != NULL && t->sealed->expelled;
+		bool clean = mux_count(t->mux) == 0 && t->sealed == NULL;
+		end(t, clean       ? NULL
+			: expelled ? "its token has expired, and drain_timeout is over"
+				   : "no end from the peer in time");
 		return;
 	}
 	if (mux_tick(t->mux, now) != 0) {
@@ -336,12 +417,16 @@ static struct mux *make_mux(struct bus *bus, enum mux_side side)
 int transport_new(struct transport **out, struct bus *bus, const struct transport_options *opt)
 {
 	int rc = ERR_NOMEM;
+	struct sealed *sealed = NULL;
+	if (opt->secure != NULL && (sealed = sealed_new(bus, opt->secure, opt->source)) == NULL)
+		goto err0;
 	struct transport *t = mem_zalloc(bus->mem, sizeof *t);
 	if (t == NULL)
 		goto err0;
 	t->mux = make_mux(bus, opt->side);
 	if (t->mux == NULL)
 		goto err1;
+	t->sealed = sealed;
 	t->bus = bus;
 	t->ops = opt->ops;
 	t->owner = opt->owner;
@@ -372,6 +457,7 @@ err1:
 	mem_free(bus->mem, t);
 err0:;
 	int saved = errno;
+	sealed_free(bus, sealed);
 	(void)close(opt->fd);
 	errno = saved;
 	return rc;
@@ -449,6 +535,31 @@ void transport_goaway(struct transport *t, uint32_t code)
 		return;
 	mux_goaway(t->mux, code, bus_now(t->bus));
 	touch(t);
+}
+
+void transport_expel(struct transport *t, uint32_t code, uint64_t by)
+{
+	if (t->dead)
+		return;
+	transport_goaway(t, code);
+	if (t->close_by == 0 || by < t->close_by)
+		t->close_by = by;
+	if (arm(t) != 0)
+		end(t, "out of memory");
+	else
+		t->ops->goaway(t, code);
+}
+
+const char *transport_text(const struct transport *t)
+{
+	static char text[ADDR_TEXT_MAX + NAME_ROOM + sizeof "node  ()"];
+	char addr[ADDR_TEXT_MAX];
+	addr_format(&t->peer, addr);
+	if (t->sealed == NULL)
+		snprintf(text, sizeof text, "%s", addr);
+	else
+		snprintf(text, sizeof text, "%s (%s)", secure_peer_name(t->sealed->secure), addr);
+	return text;
 }
 
 int transport_announce(struct transport *t, const struct wire_announce *v)

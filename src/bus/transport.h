@@ -9,6 +9,7 @@
 #define CB_BUS_TRANSPORT_H
 
 #include "bus/bus.h"
+#include "bus/sealed.h"
 #include "session/mux.h"
 
 struct transport;
@@ -88,6 +89,7 @@ struct transport {
 	uint64_t close_by; /* 0, or when an orderly end must be over */
 	const char *why;   /* of the end */
 	struct addr peer;
+	struct sealed *sealed; /* NULL: it is plain */
 	bool is_tcp;
 	bool bulk_seen, sparse_seen; /* since the last sample; sparse only beside others */
 	bool mixed;                  /* as the last sample found it */
@@ -101,6 +103,8 @@ struct transport_options {
 	void *owner;
 	int fd; /* connected; the transport's from here on, also on failure */
 	enum mux_side side;
+	struct secure *secure;         /* NULL: plain; likewise the transport's */
+	struct doorman_source *source; /* of an accepted, secured one */
 };
 
 /* 0; ERR_NOMEM or ERR_SYS (with errno): the descriptor is closed. */
@@ -138,6 +142,12 @@ bool transport_is_worn(const struct transport *t);
 /* Begins an orderly end: streams that are open go on. */
 void transport_goaway(struct transport *t, uint32_t code);
 
+/*
+ * The peer is to go, and the owner is told as if it went by itself (goaway): new streams go
+ * elsewhere, and what is open then is lost at `by`.
+ */
+void transport_expel(struct transport *t, uint32_t code, uint64_t by);
+
 /* Ends it now; all streams are lost.  why: static storage, for the log. */
 void transport_kill(struct transport *t, const char *why);
 
@@ -146,6 +156,9 @@ int transport_announce(struct transport *t, const struct wire_announce *v);
 
 /* As mux_token(): to be called again with every fresh token of this node. */
 int transport_token(struct transport *t, const void *text, size_t n);
+
+/* Who is at the other end: "node NAME (ADDRESS)", or the address; static storage. */
+const char *transport_text(const struct transport *t);
 
 /* As mux_set_window(), for this transport. */
 void transport_set_window(struct transport *t, uint32_t window, bool may_grow);

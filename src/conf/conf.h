@@ -79,6 +79,7 @@ struct conf {
 	enum log_level log_level;
 	struct conf_account user, group; /* whom to run as */
 	bool hardening;                  /* false: for debugging */
+	bool secured;                    /* an address of it is */
 	struct mem *mem;                 /* what conf_free() gives all of it back to */
 };
 

@@ -152,6 +152,7 @@ int conf_check_services(struct conf *conf, struct conf_check *checks, struct con
 	hash_init(&st.binds, conf->mem);
 	for (size_t i = 0; i < conf->n_services && rc == 0; i++)
 		rc = check_service(&st, i);
+	conf->secured = st.secured;
 	hash_fini(&st.names);
 	hash_fini(&st.binds);
 	return rc;

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "bus/guard.h"
 #include "bus/node.h"
 #include "daemon/harden.h"
 #include "daemon/options.h"
@@ -138,6 +139,14 @@ static void terminate(struct daemon *d, const char *signal_name)
 	node_drain(d->node, on_drained, d);
 }
 
+static void reload(struct daemon *d)
+{
+	log_notice("SIGHUP: this version reloads keys, tokens and the revocation list only; "
+		   "restart to change the configuration");
+	if (d->bus.guard != NULL)
+		guard_reload(d->bus.guard);
+}
+
 static void on_signal(struct loop_fd *lfd)
 {
 	struct daemon *d = container_of(lfd, struct daemon, signals);
@@ -151,8 +160,7 @@ static void on_signal(struct loop_fd *lfd)
 			terminate(d, "SIGINT");
 			break;
 		default:
-			log_notice("SIGHUP: this version does not reload; restart to change the "
-				   "configuration");
+			reload(d);
 			break;
 		}
 	}
@@ -217,10 +225,22 @@ static void tear_down(struct daemon *d)
 	node_free(d->node);
 	loop_timer_stop(bus->loop, &d->drain);
 	dns_free(bus->dns);
+	guard_free(bus->guard);
 	if (d->signals.event != NULL)
 		loop_close(bus->loop, &d->signals);
 	bus_fini(bus);
 	loop_free(bus->loop);
+}
+
+/* 0, or the exit status after saying why. */
+static int load_keys(struct daemon *d)
+{
+	char why[WHY_MAX];
+	struct guard *g;
+	if (!d->conf->secured || guard_new(&g, &d->bus, why) == 0)
+		return DAEMON_EXIT_OK;
+	log_error("%s", why);
+	return DAEMON_EXIT_CONFIG;
 }
 
 static int run(struct daemon *d)
@@ -230,6 +250,9 @@ static int run(struct daemon *d)
 		log_error("cannot start: %s", rc == ERR_SYS ? strerror(errno) : err_text(rc));
 		return DAEMON_EXIT_FAILED;
 	}
+	rc = load_keys(d);
+	if (rc != DAEMON_EXIT_OK)
+		return rc;
 	if (node_start(&d->node, &d->bus) != 0)
 		return DAEMON_EXIT_FAILED;
 	log_notice("%s %s ready: %zu services", options_program(d->role), PACKAGE_VERSION,
@@ -241,19 +264,22 @@ static int run(struct daemon *d)
 	return d->status;
 }
 
-/* Nothing that was asked to be secured runs in the clear. */
-static bool asks_for_secured(const struct conf *conf)
+/* The files that [Cloudbus] names, for option -t: 0, or after saying why. */
+static int test_keys(const struct conf *conf, const struct privileges *p)
 {
-	for (size_t i = 0; i < conf->n_services; i++) {
-		const struct conf_service *s = &conf->services[i];
-		if (s->bind.secured)
-			return true;
-		for (size_t k = 0; k < s->n_servers; k++) {
-			if (s->servers[k].secured)
-				return true;
-		}
-	}
-	return false;
+	char why[WHY_MAX];
+	if (!conf->secured)
+		return 0;
+	struct credentials *c;
+	struct credentials_source source = guard_source(conf, mem_system());
+	if (p->asked)
+		source.owner = p->uid;
+	int rc = credentials_load(&c, &source, why);
+	if (rc != 0)
+		fprintf(stderr, "%s\n", why);
+	else
+		credentials_free(c);
+	return rc;
 }
 
 /* 0, or ERR_INVALID after saying what is wrong. */
@@ -304,21 +330,19 @@ static int load_and_run(struct daemon *d, const struct options *opt)
 {
 	if (load(d, opt->file) != 0)
 		return DAEMON_EXIT_CONFIG;
-	if (asks_for_secured(d->conf)) {
-		fprintf(stderr, "%s: this build has no secured links yet\n", opt->file);
-		return DAEMON_EXIT_CONFIG;
+	if (sodium_init() < 0 || token_prepare() != 0) {
+		log_error("libsodium cannot be initialised");
+		return DAEMON_EXIT_FAILED;
 	}
 	struct privileges privileges;
 	if (find_account(&privileges, d->conf, opt->file) != 0)
 		return DAEMON_EXIT_CONFIG;
 	if (opt->action == OPTIONS_TEST) {
+		if (test_keys(d->conf, &privileges) != 0)
+			return DAEMON_EXIT_CONFIG;
 		printf("%s: the configuration is good (%zu services)\n", opt->file,
 			d->conf->n_services);
 		return DAEMON_EXIT_OK;
-	}
-	if (sodium_init() < 0) {
-		log_error("libsodium cannot be initialised");
-		return DAEMON_EXIT_FAILED;
 	}
 	log_set_level(d->conf->log_level);
 	raise_descriptor_limit();

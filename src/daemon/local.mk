@@ -9,6 +9,6 @@ libdaemon_a_SOURCES = \
 
 bin_PROGRAMS += controller segment
 controller_SOURCES = src/controller/main.c
-controller_LDADD = $(L_DAEMON) $(CARES_LIBS) $(SODIUM_LIBS) $(INIH_LIBS) $(SECCOMP_LIBS)
+controller_LDADD = $(L_DAEMON) $(CARES_LIBS) $(CRYPTO_LIBS) $(INIH_LIBS) $(SECCOMP_LIBS)
 segment_SOURCES = src/segment/main.c
-segment_LDADD = $(L_DAEMON) $(CARES_LIBS) $(SODIUM_LIBS) $(INIH_LIBS) $(SECCOMP_LIBS)
+segment_LDADD = $(L_DAEMON) $(CARES_LIBS) $(CRYPTO_LIBS) $(INIH_LIBS) $(SECCOMP_LIBS)

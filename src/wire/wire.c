@@ -38,6 +38,7 @@ static const char *const codes[WIRE_CODES] = {
 	[WIRE_LINK_LOST] = "link lost",
 	[WIRE_HOPS_SPENT] = "too many hops",
 	[WIRE_SAME_ROLE] = "both nodes have the same role",
+	[WIRE_EXPIRED] = "a token has expired",
 };
 
 const struct wire_rule *wire_rule(unsigned type)

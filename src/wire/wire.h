@@ -76,6 +76,7 @@ enum wire_code {
 	WIRE_LINK_LOST = 14,  /* the transport died; never sent on it */
 	WIRE_HOPS_SPENT = 15, /* the hop limit reached 0 */
 	WIRE_SAME_ROLE = 16,  /* both nodes are controllers, or both are segments */
+	WIRE_EXPIRED = 17,    /* a node's token has expired */
 	WIRE_CODES
 };
 

@@ -1,11 +1,15 @@
 """A bus of real daemons: configuration files in a folder of the test, processes, and everything a
 test puts around them, all taken down in the right order at the end."""
 
+import base64
+import json
 import os
+import re
+import subprocess
 import time
 from collections import namedtuple
 
-from daemon import Daemon, wrapped
+from daemon import Daemon, run, wrapped
 from net import RST, Listener, Ports, Server, Stream, Unanswering, tcp_url
 from nameserver import NameServer
 from relay import Relay
@@ -59,6 +63,49 @@ class Node:
         return self.daemon
 
 
+class Keys:
+    """A bus of the administrator: its key, trust, and what was issued to its nodes."""
+
+    def __init__(self, folder, name="keys"):
+        self.folder = folder / name
+        self._call("init", str(self.folder), "--name", "example")
+
+    def _call(self, *args):
+        done = run("cloudbus", *args)
+        assert done.returncode == 0, done.stderr
+
+    def issue(self, name, role, *args, serve="*", open="*", ttl="1d"):
+        """A key, unless it is there, and a token, for a node."""
+        patterns = ["--serve", serve] if role == "segment" else []
+        patterns += ["--open", open] if role == "controller" else []
+        self._call("issue", "-d", str(self.folder), name, "--role", role, "--force",
+                   "--ttl", ttl, *patterns, *args)
+
+    def forge(self, openssl, name, **claims):
+        """Signs the node's token anew with other claims, by OpenSSL: what the tool would not."""
+        head, body, _ = (self.folder / f"{name}.token").read_text().strip().split(".")
+        body = {**json.loads(base64.urlsafe_b64decode(body + "==")), **claims}
+        body = base64.urlsafe_b64encode(json.dumps(body).encode()).decode().rstrip("=")
+        secret = re.search(r"(?m)^secret-key (\S+)$", (self.folder / "cluster.key").read_text())[1]
+        der = bytes.fromhex("302e020100300506032b657004220420")  # RFC 8410: PrivateKeyInfo
+        (self.folder / "signer").write_bytes(der + base64.urlsafe_b64decode(secret + "=="))
+        (self.folder / "signed").write_text(f"{head}.{body}")
+        signature = subprocess.run(
+            [openssl, "pkeyutl", "-sign", "-rawin", "-keyform", "DER", "-inkey",
+             self.folder / "signer", "-in", self.folder / "signed"],
+            capture_output=True, check=True).stdout
+        signature = base64.urlsafe_b64encode(signature).decode().rstrip("=")
+        (self.folder / f"{name}.token").write_text(f"{head}.{body}.{signature}\n")
+
+    def options(self, name):
+        """What [Cloudbus] has to say of a node."""
+        return {"trust": self.folder / "trust", "identity": self.folder / f"{name}.key",
+                "token": self.folder / f"{name}.token"}
+
+    def revoke(self, *entries):
+        (self.folder / "revoked").write_text("".join(f"{entry}\n" for entry in entries))
+
+
 class Bus:
     """One controller and any number of segments.  Nothing of it outlives close()."""
 
@@ -67,6 +114,7 @@ class Bus:
         self.ports = Ports()
         self.controller = Node(folder, "controller", "controller")
         self.segments = []
+        self.keys = None  # of secured links
         self._things = []  # streams, listeners, servers, relays: in order of creation
         self._numbers = 0
 
@@ -92,21 +140,38 @@ class Bus:
         self.segments.append(node)
         return node
 
-    def service(self, *backends, name=None, front="tcp", link="tcp", relay=None,
+    def secure(self, *nodes):
+        """Issues keys and tokens to the controller and to these nodes, where they have none."""
+        self.keys = self.keys or Keys(self.folder)
+        for node in (self.controller, *nodes):
+            if "token" not in node.options:
+                self.keys.issue(node.name, node.program)
+                node.options.update(self.keys.options(node.name))
+
+    def service(self, *backends, name=None, front="tcp", link=None, relay=None,
                 segment_keys=None, **keys):
         """A service of the controller with a segment of its own for every backend.
 
-        `front` and `link` are kinds of addresses; `relay` puts a relay before every segment, made
+        `front` and `link` are kinds of addresses, of the link also bus and bus+unix, for a
+        secured one; without it CLOUDBUS_E2E_LINK decides.  `relay` puts a relay before every segment, made
         with these arguments.  `keys` go to the controller's section."""
         name = name or f"service{self._number()}"
         url, servers, nodes, relays = self.address(front), [], [], []
+        link = link or os.environ.get("CLOUDBUS_E2E_LINK", "tcp")
+        secured = link.startswith("bus")
+        plain = {"bus": "tcp", "bus+unix": "unix"}.get(link, link)
         for backend in backends:
             node = self.segment()
-            bind = self.address(link)
-            node.section(name, bind, getattr(backend, "url", backend), **(segment_keys or {}))
+            bind = self.address(plain)
+            scheme = (lambda at: at.replace("tcp:", "bus:").replace("unix:", "bus+unix:")) \
+                if secured else str
+            if secured:
+                self.secure(node)
+            node.section(name, scheme(bind), getattr(backend, "url", backend),
+                         **(segment_keys or {}))
             if relay is not None:
                 relays.append(self.relay(bind, **relay))
-            servers.append(bind if relay is None else relays[-1].url)
+            servers.append(scheme(bind if relay is None else relays[-1].url))
             nodes.append(node)
         self.controller.section(name, url, *servers, **keys)
         return Service(name, url, nodes, relays)

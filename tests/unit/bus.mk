@@ -1,5 +1,5 @@
 # unit tests of src/bus: rig.c is whole nodes in one process
-BUS_TEST_LIBS = libunit.a $(L_BUS) $(CARES_LIBS) $(SODIUM_LIBS) $(INIH_LIBS) $(CHECK_LIBS)
+BUS_TEST_LIBS = libunit.a $(L_BUS) $(CARES_LIBS) $(CRYPTO_LIBS) $(INIH_LIBS) $(CHECK_LIBS)
 BUS_RIG = tests/unit/rig.c tests/unit/rig.h
 
 check_PROGRAMS += tests/unit/test_session
@@ -70,3 +70,17 @@ tests_unit_test_node_SOURCES = tests/unit/test_node.c $(BUS_RIG) \
 tests_unit_test_node_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_node_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_node_LDADD = $(BUS_TEST_LIBS)
+
+check_PROGRAMS += tests/unit/test_secure
+TESTS += tests/unit/test_secure
+tests_unit_test_secure_SOURCES = tests/unit/test_secure.c tests/unit/cluster.c tests/unit/cluster.h
+tests_unit_test_secure_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_secure_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_secure_LDADD = $(BUS_TEST_LIBS)
+
+check_PROGRAMS += tests/unit/test_doorman
+TESTS += tests/unit/test_doorman
+tests_unit_test_doorman_SOURCES = tests/unit/test_doorman.c
+tests_unit_test_doorman_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_doorman_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_doorman_LDADD = $(BUS_TEST_LIBS)

@@ -1,6 +1,6 @@
 # unit tests of src/daemon.  Some need what a kernel may not have, or root, and are skipped
 # without.
-DAEMON_TEST_LIBS = libunit.a $(L_DAEMON) $(CARES_LIBS) $(SODIUM_LIBS) $(INIH_LIBS) \
+DAEMON_TEST_LIBS = libunit.a $(L_DAEMON) $(CARES_LIBS) $(CRYPTO_LIBS) $(INIH_LIBS) \
 	$(SECCOMP_LIBS) $(CHECK_LIBS)
 CHILD = tests/unit/child.c tests/unit/child.h
 

@@ -72,7 +72,7 @@ static struct link *use(int i)
 	struct addr a;
 	ck_assert_int_eq(addr_from_literal(&a, "127.0.0.1", 9, (uint16_t)port), 0);
 	list_init(&watch[i].node);
-	ck_assert_int_eq(link_watch(&watch[i], &links, &a), 0);
+	ck_assert_int_eq(link_watch(&watch[i], &links, &(struct link_address){&a, false}), 0);
 	return watch[i].link;
 }
 
@@ -261,7 +261,7 @@ START_TEST(case39_no_memory)
 		list_init(&watch[0].node);
 		r.mem.failed = 0;
 		r.mem.fail_at = r.mem.calls + n;
-		int rc = link_watch(&watch[0], &links, &a);
+		int rc = link_watch(&watch[0], &links, &(struct link_address){&a, false});
 		int before = ups[0];
 		/* Whatever failed of an attempt, the next one works. */
 		if (rc == 0) {

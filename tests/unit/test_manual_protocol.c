@@ -79,7 +79,8 @@ START_TEST(codes_have_their_names_numbers_and_texts)
 		[WIRE_INTERNAL] = "INTERNAL",
 		[WIRE_LINK_LOST] = "LINK_LOST",
 		[WIRE_HOPS_SPENT] = "HOPS_SPENT",
-		[WIRE_SAME_ROLE] = "SAME_ROLE"};
+		[WIRE_SAME_ROLE] = "SAME_ROLE",
+		[WIRE_EXPIRED] = "EXPIRED"};
 	struct manual_part part = manual_part("Sh", "ERROR CODES");
 	struct manual_row row;
 	unsigned rows = 0;

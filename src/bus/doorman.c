@@ -1,0 +1,308 @@
+#include "bus/doorman.h"
+
+#include <assert.h>
+#include <string.h>
+
+struct known_key {
+	struct hash_node node;
+	struct list list;
+	struct doorman_record record;
+	uint8_t key[DOORMAN_KEY];
+};
+
+/* --- failures ------------------------------------------------------------------------------ */
+
+static bool is_paused(const struct doorman_record *r, uint64_t now)
+{
+	return r->failures > 0 && now < r->until;
+}
+
+static void note_failure(struct doorman_record *r, uint64_t now)
+{
+	if (r->failures > 0 && now - r->last >= DOORMAN_MEMORY)
+		r->failures = 0;
+	uint64_t pause = DOORMAN_PENALTY_MIN;
+	for (unsigned i = 0; i < r->failures && pause < DOORMAN_PENALTY_MAX; i++)
+		pause *= 2;
+	if (pause > DOORMAN_PENALTY_MAX)
+		pause = DOORMAN_PENALTY_MAX;
+	else
+		r->failures++;
+	r->last = now;
+	r->until = now + pause;
+}
+
+/* --- sources --------------------------------------------------------------------------------- */
+
+/* An IPv4 address also where it comes as one of IPv6. */
+static void name_of(uint8_t name[static DOORMAN_SOURCE], const struct addr *addr)
+{
+	memset(name, 0, DOORMAN_SOURCE);
+	if (addr_family(addr) == AF_INET) {
+		name[0] = 4;
+		memcpy(name + 1, &addr->in.sin_addr, 4);
+	} else if (addr_family(addr) == AF_INET6) {
+		const uint8_t *bytes = addr->in6.sin6_addr.s6_addr;
+		bool mapped = IN6_IS_ADDR_V4MAPPED(&addr->in6.sin6_addr);
+		name[0] = mapped ? 4 : 6;
+		memcpy(name + 1, mapped ? bytes + 12 : bytes, mapped ? 4 : 8);
+	}
+}
+
+static struct doorman_source *find(
+	const struct doorman *d, const uint8_t name[static DOORMAN_SOURCE], uint64_t hash)
+{
+	for (struct hash_node *n = hash_find(&d->sources, hash); n != NULL; n = hash_find_next(n)) {
+		struct doorman_source *s = container_of(n, struct doorman_source, node);
+		if (memcmp(s->name, name, DOORMAN_SOURCE) == 0)
+			return s;
+	}
+	return NULL;
+}
+
+static void forget(struct doorman *d, struct doorman_source *s)
+{
+	if (!list_empty(&s->idle)) {
+		list_remove(&s->idle);
+		d->n_idle--;
+	}
+	hash_remove(&d->sources, &s->node);
+	mem_free(d->mem, s);
+}
+
+static struct doorman_source *get(struct doorman *d, const struct addr *addr)
+{
+	uint8_t name[DOORMAN_SOURCE];
+	name_of(name, addr);
+	uint64_t hash = hash_bytes(name, sizeof name, d->seed);
+	struct doorman_source *s = find(d, name, hash);
+	if (s != NULL)
+		return s;
+	s = mem_zalloc(d->mem, sizeof *s);
+	if (s == NULL)
+		return NULL;
+	list_init(&s->idle);
+	memcpy(s->name, name, sizeof name);
+	if (hash_add(&d->sources, &s->node, hash) == 0)
+		return s;
+	mem_free(d->mem, s);
+	return NULL;
+}
+
+/* A source that nobody uses stays for its failures, as long as there is room. */
+static void settle(struct doorman *d, struct doorman_source *s)
+{
+	if (s->inside + s->waiting + s->live > 0)
+		return;
+	if (s->record.failures == 0) {
+		forget(d, s);
+		return;
+	}
+	if (list_empty(&s->idle))
+		d->n_idle++;
+	else
+		list_remove(&s->idle);
+	list_append(&d->idle, &s->idle);
+	if (d->n_idle > DOORMAN_SOURCES)
+		forget(d, container_of(list_first(&d->idle), struct doorman_source, idle));
+}
+
+static void use(struct doorman *d, struct doorman_source *s)
+{
+	if (list_empty(&s->idle))
+		return;
+	list_remove(&s->idle);
+	list_init(&s->idle);
+	d->n_idle--;
+}
+
+static bool may_enter(const struct doorman *d, const struct doorman_source *s, uint64_t now)
+{
+	unsigned limit = is_paused(&s->record, now) ? 1 : DOORMAN_PER_SOURCE;
+	return s->inside < limit && d->inside < DOORMAN_MAX;
+}
+
+static void enter(struct doorman *d, struct doorman_source *s)
+{
+	use(d, s);
+	s->inside++;
+	d->inside++;
+	d->unproven++;
+}
+
+/* Why it may neither enter nor wait; NULL: it may wait. */
+static const char *why_not(const struct doorman *d, const struct doorman_source *s, uint64_t now)
+{
+	if (s->live == 0 && is_paused(&s->record, now))
+		return "its address has a pause, for what it sent before";
+	if (s->live == 0 && s->inside >= DOORMAN_PER_SOURCE)
+		return "its address has too many handshakes under way";
+	if (s->live == 0)
+		return "too many handshakes are under way";
+	if (s->waiting >= DOORMAN_QUEUE_PER_SOURCE || d->waiting >= DOORMAN_QUEUE)
+		return "too many wait for their handshake";
+	return NULL;
+}
+
+enum doorman_answer doorman_arrive(struct doorman *d, const struct addr *addr, uint64_t now,
+	struct doorman_source **source, const char **why)
+{
+	struct doorman_source *s = get(d, addr);
+	*source = s;
+	if (s == NULL) {
+		*why = "out of memory";
+		return DOORMAN_REFUSE;
+	}
+	bool lets_strangers = s->live > 0 || !is_paused(&s->record, now);
+	if (lets_strangers && s->waiting == 0 && may_enter(d, s, now)) {
+		enter(d, s);
+		return DOORMAN_ENTER;
+	}
+	*why = why_not(d, s, now);
+	if (*why == NULL) {
+		use(d, s);
+		s->waiting++;
+		d->waiting++;
+		return DOORMAN_WAIT;
+	}
+	*source = NULL;
+	/* Not settle(): who only knocks again does not become the last one to be forgotten. */
+	if (s->inside + s->waiting + s->live == 0 && s->record.failures == 0)
+		forget(d, s);
+	return DOORMAN_REFUSE;
+}
+
+bool doorman_call(struct doorman *d, struct doorman_source *source, uint64_t now)
+{
+	if (!may_enter(d, source, now))
+		return false;
+	source->waiting--;
+	d->waiting--;
+	enter(d, source);
+	return true;
+}
+
+void doorman_give_up(struct doorman *d, struct doorman_source *source)
+{
+	source->waiting--;
+	d->waiting--;
+	settle(d, source);
+}
+
+bool doorman_is_crowded(const struct doorman *d)
+{
+	return d->unproven > DOORMAN_UNPROVEN_MAX;
+}
+
+void doorman_prove(struct doorman *d)
+{
+	assert(d->unproven > 0);
+	d->unproven--;
+}
+
+void doorman_leave(
+	struct doorman *d, struct doorman_source *source, enum doorman_end end, uint64_t now)
+{
+	assert(source->inside > 0);
+	source->inside--;
+	d->inside--;
+	if (end != DOORMAN_PROVEN)
+		d->unproven--;
+	if (end == DOORMAN_STRANGER)
+		note_failure(&source->record, now);
+	settle(d, source);
+}
+
+void doorman_up(struct doorman *d, struct doorman_source *source)
+{
+	use(d, source);
+	source->live++;
+}
+
+void doorman_down(struct doorman *d, struct doorman_source *source)
+{
+	source->live--;
+	settle(d, source);
+}
+
+/* --- keys --------------------------------------------------------------------------------------
+ */
+
+static struct known_key *find_key(
+	const struct doorman *d, const uint8_t key[static DOORMAN_KEY], uint64_t hash)
+{
+	for (struct hash_node *n = hash_find(&d->keys, hash); n != NULL; n = hash_find_next(n)) {
+		struct known_key *k = container_of(n, struct known_key, node);
+		if (memcmp(k->key, key, DOORMAN_KEY) == 0)
+			return k;
+	}
+	return NULL;
+}
+
+static void forget_key(struct doorman *d, struct known_key *k)
+{
+	list_remove(&k->list);
+	d->n_keys--;
+	hash_remove(&d->keys, &k->node);
+	mem_free(d->mem, k);
+}
+
+bool doorman_knows_no_harm(struct doorman *d, const uint8_t key[static DOORMAN_KEY], uint64_t now)
+{
+	struct known_key *k = find_key(d, key, hash_bytes(key, DOORMAN_KEY, d->seed));
+	return k == NULL || !is_paused(&k->record, now);
+}
+
+void doorman_key_failed(struct doorman *d, const uint8_t key[static DOORMAN_KEY], uint64_t now)
+{
+	uint64_t hash = hash_bytes(key, DOORMAN_KEY, d->seed);
+	struct known_key *k = find_key(d, key, hash);
+	if (k != NULL) {
+		list_remove(&k->list);
+		d->n_keys--;
+	} else {
+		k = mem_zalloc(d->mem, sizeof *k);
+		if (k == NULL)
+			return;
+		memcpy(k->key, key, DOORMAN_KEY);
+		if (hash_add(&d->keys, &k->node, hash) != 0) {
+			mem_free(d->mem, k);
+			return;
+		}
+	}
+	list_append(&d->known_keys, &k->list);
+	d->n_keys++;
+	note_failure(&k->record, now);
+	if (d->n_keys > DOORMAN_KEYS)
+		forget_key(d, container_of(list_first(&d->known_keys), struct known_key, list));
+}
+
+void doorman_key_passed(struct doorman *d, const uint8_t key[static DOORMAN_KEY])
+{
+	struct known_key *k = find_key(d, key, hash_bytes(key, DOORMAN_KEY, d->seed));
+	if (k != NULL)
+		forget_key(d, k);
+}
+
+/* --- life ----------------------------------------------------------------------------------------
+ */
+
+void doorman_init(struct doorman *d, struct mem *mem, uint64_t seed)
+{
+	*d = (struct doorman){.mem = mem, .seed = seed};
+	hash_init(&d->sources, mem);
+	hash_init(&d->keys, mem);
+	list_init(&d->idle);
+	list_init(&d->known_keys);
+}
+
+void doorman_fini(struct doorman *d)
+{
+	for (struct list *node; (node = list_first(&d->idle)) != NULL;)
+		forget(d, container_of(node, struct doorman_source, idle));
+	for (struct list *node; (node = list_first(&d->known_keys)) != NULL;)
+		forget_key(d, container_of(node, struct known_key, list));
+	assert(d->sources.count == 0);
+	hash_fini(&d->sources);
+	hash_fini(&d->keys);
+}

@@ -1,0 +1,73 @@
+/*
+ * guard - what a node with secured links keeps watch over: its own keys, and what each
+ * peer may do and until when.
+ *
+ * One a process whose configuration names trust, identity and token.  Every transport that
+ * is secured asks it before a session is opened, in either direction; on plain transports
+ * everything is allowed.  Times in tokens are held against the wall clock, which is looked
+ * at anew every GUARD_INTERVAL at most, so that a clock that was set counts soon.
+ */
+#ifndef CB_BUS_GUARD_H
+#define CB_BUS_GUARD_H
+
+#include "bus/keyring.h"
+#include "bus/lobby.h"
+#include "bus/transport.h"
+
+#define GUARD_INTERVAL (10 * CLOCK_SEC) /* between two looks at all tokens */
+enum {
+	GUARD_WARN_BEFORE = 14 * 86400, /* seconds to a token's end: it is said from then on, */
+	GUARD_WARN_AGAIN = 86400,       /* once in so many */
+	GUARD_LOOK_MAX = 3600,          /* seconds between two looks for a fresh token, */
+	GUARD_LOOK_EXPIRED = 10,        /* and when the one in force has expired */
+};
+
+struct guard {
+	struct bus *bus;
+	struct keyring keyring;
+	struct lobby lobby;
+	struct timer timer;
+	int64_t loaded;   /* when the token in force came, seconds since 1970 */
+	int64_t look;     /* when to look at its file next */
+	int64_t warned;   /* when its end was last warned of; 0: never */
+	bool expired;     /* and said so */
+	bool look_failed; /* and said so */
+};
+
+/* The files that a configuration names, at this time, without a seed. */
+struct credentials_source guard_source(const struct conf *conf, struct mem *mem);
+
+/*
+ * Loads the files that the bus's configuration names.  0 and *out, which is bus->guard too;
+ * or an error with why: ERR_INVALID and the like are the files', ERR_NOMEM, ERR_SYS.
+ */
+int guard_new(struct guard **out, struct bus *bus, char why[static WHY_MAX]);
+
+/* Nobody is in its lobby, and every transport is gone.  NULL does nothing. */
+void guard_free(struct guard *g);
+
+/*
+ * Loads the files again, tells the peers of a fresh token, and judges every peer anew.
+ * A file that is bad is logged, and everything stays as it was.
+ */
+void guard_reload(struct guard *g);
+
+/* What the peers of this node must be: controllers of a segment, segments of a controller. */
+enum token_role guard_peer_role(const struct bus *bus);
+
+/* Whether the peer may open this stream here; a refusal is logged with its reason. */
+bool guard_admits(const struct transport *t, const struct wire_open *open);
+
+/* Whether a session may be opened at the peer; likewise. */
+bool guard_may_open(const struct transport *t, const char *name, size_t n);
+
+/* Whether the peer's token lets it serve this name, for us; says nothing. */
+bool guard_believes(const struct transport *t, const char *name, size_t n);
+
+/* A secured transport is ready: the peer gets our token if it is not the one it has. */
+void guard_ready(struct transport *t);
+
+/* The peer's fresh token came. */
+void guard_renew(struct transport *t, const uint8_t *text, size_t n);
+
+#endif

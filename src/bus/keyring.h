@@ -1,0 +1,68 @@
+/*
+ * keyring - the keys and the token that this node uses now.
+ *
+ * Made from the files that [Cloudbus] names, and made anew by keyring_reload(): the old
+ * set stays in force where a new file is bad, and until the last handshake that uses it is
+ * over.  The gates, which know the first messages that were seen, outlive the sets as long
+ * as the network secret stays the same.
+ *
+ * All secrets are in memory that is locked, and are wiped when they are given up.
+ */
+#ifndef CB_BUS_KEYRING_H
+#define CB_BUS_KEYRING_H
+
+#include "crypto/credentials.h"
+#include "crypto/gate.h"
+
+#include <stdbool.h>
+
+/* One generation.  Its secrets are not to be kept beyond keyring_drop(). */
+struct keyset {
+	unsigned refs;
+	unsigned generation; /* another token has another number */
+	struct credentials *credentials;
+	uint8_t mac_key[KEYFILE_TRUST_KEYS][GATE_KEY]; /* of each network secret */
+	uint8_t psk[KEYFILE_TRUST_KEYS][GATE_KEY];
+};
+
+struct keyring {
+	struct keyset *now;
+	struct gate *gate[KEYFILE_TRUST_KEYS];
+	struct credentials_source source; /* paths, role, memory; the paths are the owner's */
+};
+
+/*
+ * Loads the files that `source` names; its strings must outlive the keyring.  0, or an error
+ * as of credentials_load(), with why.
+ */
+int keyring_init(
+	struct keyring *k, const struct credentials_source *source, char why[static WHY_MAX]);
+
+/* What a reload changed; a set of bits. */
+enum keyring_change {
+	KEYRING_TOKEN = 1 << 0,    /* our token */
+	KEYRING_IDENTITY = 1 << 1, /* our key */
+};
+
+/*
+ * Loads them again; now: seconds since 1970.  0 and *changes; or an error with why, and
+ * everything stays as it was.
+ */
+int keyring_reload(struct keyring *k, int64_t now, unsigned *changes, char why[static WHY_MAX]);
+
+/* The present set, held until keyring_drop(). */
+struct keyset *keyring_hold(struct keyring *k);
+
+/* NULL does nothing. */
+void keyring_drop(struct keyset *set);
+
+/*
+ * Judges message 1, of GATE_MESSAGE bytes, as gate_check() does, under each network
+ * secret.  0 and *which; or the error.  wall: microseconds since 1970.
+ */
+int keyring_check(struct keyring *k, const uint8_t *msg, uint64_t wall, size_t *which);
+
+/* Wipes and frees all that is not held. */
+void keyring_fini(struct keyring *k);
+
+#endif

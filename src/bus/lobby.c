@@ -1,0 +1,259 @@
+#include "bus/lobby.h"
+
+#include "base/err.h"
+#include "base/log.h"
+#include "bus/handshake.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+struct visitor {
+	struct handshake handshake;
+	struct list node; /* in one of the lobby's lists */
+	struct lobby *lobby;
+	struct lobby_host *host;
+	struct doorman_source *source;
+	struct addr peer;
+	int fd; /* while it waits; else -1 */
+	struct timer patience;
+	uint64_t deadline;
+	bool proven;
+};
+
+/* --- the log -------------------------------------------------------------------------------- */
+
+/* Anybody can cause these lines, as often as they like. */
+static void complain(struct lobby *lobby, const struct addr *peer, const char *why)
+{
+	uint64_t second = bus_now(lobby->bus) / CLOCK_SEC;
+	char text[ADDR_TEXT_MAX], more[64] = "";
+	if (second != lobby->line_second) {
+		lobby->line_second = second;
+		lobby->lines = 0;
+	}
+	if (lobby->lines >= LOBBY_LINES) {
+		lobby->left_out++;
+		return;
+	}
+	lobby->lines++;
+	if (lobby->left_out > 0)
+		snprintf(more, sizeof more, " (and %u more that were not logged)", lobby->left_out);
+	lobby->left_out = 0;
+	log_warning("transport from %s refused: %s%s", addr_format(peer, text), why, more);
+}
+
+/* --- visitors -------------------------------------------------------------------------------- */
+
+static void let_go(struct visitor *v)
+{
+	struct loop *loop = v->lobby->bus->loop;
+	list_remove(&v->node);
+	loop_timer_stop(loop, &v->patience);
+	/* A place is free: somebody may wait for it. */
+	if (!list_empty(&v->lobby->waiting))
+		loop_defer(loop, &v->lobby->call);
+	loop_free_later(loop, v);
+}
+
+static void on_proven(struct handshake *h)
+{
+	struct visitor *v = container_of(h, struct visitor, handshake);
+	v->proven = true;
+	doorman_prove(&v->lobby->doorman);
+	list_remove(&v->node);
+	list_append(&v->lobby->proven, &v->node);
+}
+
+static void on_done(struct handshake *h, const struct handshake_result *r)
+{
+	struct visitor *v = container_of(h, struct visitor, handshake);
+	struct lobby *lobby = v->lobby;
+	struct doorman *d = &lobby->doorman;
+	uint64_t now = bus_now(lobby->bus);
+	enum doorman_end how = v->proven                     ? DOORMAN_PROVEN
+			       : r->fault == SECURE_STRANGER ? DOORMAN_STRANGER
+							     : DOORMAN_UNPROVEN;
+	if (r->err != 0) {
+		if (r->fault == SECURE_UNWELCOME)
+			doorman_key_failed(d, r->key, now);
+		complain(lobby, &v->peer, r->why);
+		doorman_leave(d, v->source, how, now);
+		let_go(v);
+		return;
+	}
+	doorman_key_passed(d, r->key);
+	doorman_up(d, v->source);
+	doorman_leave(d, v->source, how, now);
+	struct lobby_guest guest = {
+		.fd = r->fd, .secure = r->secure, .source = v->source, .peer = &v->peer};
+	v->host->welcome(v->host, &guest);
+	let_go(v);
+}
+
+/* One of those that have not shown a MAC, drawn by lot, is closed. */
+static void thin_out(struct lobby *lobby)
+{
+	uint64_t lot = bus_jitter(lobby->bus, lobby->doorman.unproven);
+	struct list *node = list_first(&lobby->unproven);
+	while (lot-- > 0 && node->next != &lobby->unproven)
+		node = node->next;
+	struct visitor *v = container_of(node, struct visitor, node);
+	handshake_cancel(&v->handshake);
+	complain(lobby, &v->peer, "too many strangers; it was drawn by lot");
+	doorman_leave(&lobby->doorman, v->source, DOORMAN_UNPROVEN, bus_now(lobby->bus));
+	let_go(v);
+}
+
+/* The doorman lets it in. */
+static void begin(struct visitor *v, int fd)
+{
+	struct lobby *lobby = v->lobby;
+	struct handshake_options opt = {.fd = fd,
+		.side = NOISE_RESPONDER,
+		.peer = v->host->peer,
+		.door = &lobby->door,
+		.deadline = v->deadline,
+		.proven = on_proven,
+		.done = on_done};
+	loop_timer_stop(lobby->bus->loop, &v->patience);
+	list_remove(&v->node);
+	list_append(&lobby->unproven, &v->node);
+	int rc = handshake_start(&v->handshake, lobby->bus, &opt);
+	if (rc != 0) {
+		complain(lobby, &v->peer, rc == ERR_SYS ? strerror(errno) : err_text(rc));
+		doorman_leave(&lobby->doorman, v->source, DOORMAN_UNPROVEN, bus_now(lobby->bus));
+		let_go(v);
+		return;
+	}
+	if (doorman_is_crowded(&lobby->doorman))
+		thin_out(lobby);
+}
+
+/* --- the queue ----------------------------------------------------------------------------------
+ */
+
+static void give_up(struct visitor *v, const char *why)
+{
+	struct doorman_source *source = v->source;
+	if (why != NULL)
+		complain(v->lobby, &v->peer, why);
+	(void)close(v->fd);
+	doorman_give_up(&v->lobby->doorman, source);
+	let_go(v);
+}
+
+static void on_patience(struct timer *timer)
+{
+	give_up(container_of(timer, struct visitor, patience),
+		"it waited too long behind other handshakes of its address");
+}
+
+static void on_call(struct loop_work *work)
+{
+	struct lobby *lobby = container_of(work, struct lobby, call);
+	list_each_safe (node, &lobby->waiting) {
+		struct visitor *v = container_of(node, struct visitor, node);
+		if (!doorman_call(&lobby->doorman, v->source, bus_now(lobby->bus)))
+			continue;
+		int fd = v->fd;
+		v->fd = -1;
+		begin(v, fd);
+	}
+}
+
+static bool wait_in_queue(struct visitor *v, int fd)
+{
+	struct lobby *lobby = v->lobby;
+	v->fd = fd;
+	list_append(&lobby->waiting, &v->node);
+	return loop_timer_set(lobby->bus->loop, &v->patience, v->deadline) == 0;
+}
+
+void lobby_enter(struct lobby *lobby, struct lobby_host *host, int fd, const struct addr *peer)
+{
+	struct bus *bus = lobby->bus;
+	const char *why = "out of memory";
+	struct doorman_source *source;
+	struct visitor *v = mem_zalloc(bus->mem, sizeof *v);
+	enum doorman_answer answer = DOORMAN_REFUSE;
+	if (v != NULL)
+		answer = doorman_arrive(&lobby->doorman, peer, bus_now(bus), &source, &why);
+	if (answer == DOORMAN_REFUSE) {
+		complain(lobby, peer, why);
+		(void)close(fd); /* with SO_LINGER {1, 0}: a reset */
+		mem_free(bus->mem, v);
+		return;
+	}
+	list_init(&v->node);
+	v->lobby = lobby;
+	v->host = host;
+	v->source = source;
+	v->peer = *peer;
+	v->fd = -1;
+	v->patience.fire = on_patience;
+	v->deadline = bus_now(bus) + DOORMAN_HANDSHAKE;
+	if (answer == DOORMAN_ENTER)
+		begin(v, fd);
+	else if (!wait_in_queue(v, fd))
+		give_up(v, "out of memory");
+}
+
+/* --- life
+ * ----------------------------------------------------------------------------------------- */
+
+static bool knows_no_harm(void *ctx, const uint8_t key[static KEYFILE_KEY])
+{
+	struct lobby *lobby = ctx;
+	return doorman_knows_no_harm(&lobby->doorman, key, bus_now(lobby->bus));
+}
+
+void lobby_init(struct lobby *lobby, struct bus *bus)
+{
+	*lobby = (struct lobby){.bus = bus, .door = {knows_no_harm, lobby}};
+	doorman_init(&lobby->doorman, bus->mem, bus->seed);
+	list_init(&lobby->unproven);
+	list_init(&lobby->proven);
+	list_init(&lobby->waiting);
+	loop_work_init(&lobby->call, on_call);
+}
+
+/* Of any host where it is NULL. */
+static void clear(struct list *visitors, const struct lobby_host *host)
+{
+	list_each_safe (node, visitors) {
+		struct visitor *v = container_of(node, struct visitor, node);
+		if (host != NULL && v->host != host)
+			continue;
+		if (v->fd >= 0) {
+			give_up(v, NULL);
+			continue;
+		}
+		handshake_cancel(&v->handshake);
+		doorman_leave(&v->lobby->doorman, v->source,
+			v->proven ? DOORMAN_PROVEN : DOORMAN_UNPROVEN, bus_now(v->lobby->bus));
+		let_go(v);
+	}
+}
+
+void lobby_close(struct lobby *lobby, const struct lobby_host *host)
+{
+	clear(&lobby->waiting, host);
+	clear(&lobby->unproven, host);
+	clear(&lobby->proven, host);
+}
+
+void lobby_fini(struct lobby *lobby)
+{
+	lobby_close(lobby, NULL);
+	loop_cancel(&lobby->call);
+	doorman_fini(&lobby->doorman);
+}
+
+void lobby_farewell(struct lobby *lobby, struct doorman_source *source)
+{
+	doorman_down(&lobby->doorman, source);
+	if (!list_empty(&lobby->waiting))
+		loop_defer(lobby->bus->loop, &lobby->call);
+}

@@ -1,0 +1,57 @@
+/*
+ * lobby - where accepted connections wait until they have proved who they are.
+ *
+ * One a process, for all its secured addresses: the doorman's limits hold for them
+ * together.  A connection that is refused, by the doorman or by its own handshake, is
+ * closed without a word, and its line in the log has the reason; of lines about strangers
+ * there are LOBBY_LINES a second at most, and the next one says how many were left out.
+ */
+#ifndef CB_BUS_LOBBY_H
+#define CB_BUS_LOBBY_H
+
+#include "bus/bus.h"
+#include "bus/doorman.h"
+#include "bus/secure.h"
+
+enum { LOBBY_LINES = 10 };
+
+struct lobby {
+	struct bus *bus;
+	struct doorman doorman;
+	struct secure_door door;
+	struct list unproven, proven, waiting; /* struct visitor */
+	struct loop_work call;                 /* of those that wait */
+	uint64_t line_second;
+	unsigned lines, left_out;
+};
+
+/* A connection that has proved who it is. */
+struct lobby_guest {
+	int fd;                /* the callee's */
+	struct secure *secure; /* likewise */
+	/* For lobby_farewell() when the transport is over. */
+	struct doorman_source *source;
+	const struct addr *peer;
+};
+
+/* Who let the connection in. */
+struct lobby_host {
+	void (*welcome)(struct lobby_host *host, const struct lobby_guest *guest);
+	enum token_role peer; /* what its peers must be */
+};
+
+void lobby_init(struct lobby *lobby, struct bus *bus);
+
+/* All who are in it are gone. */
+void lobby_fini(struct lobby *lobby);
+
+/* Takes an accepted connection; host->welcome() is called if it proves itself. */
+void lobby_enter(struct lobby *lobby, struct lobby_host *host, int fd, const struct addr *peer);
+
+/* The host lets nobody in any more; who came by it is closed. */
+void lobby_close(struct lobby *lobby, const struct lobby_host *host);
+
+/* A guest's transport is over. */
+void lobby_farewell(struct lobby *lobby, struct doorman_source *source);
+
+#endif
