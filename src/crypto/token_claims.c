@@ -84,7 +84,7 @@ static int check(const struct token *t, char why[static WHY_MAX])
 
 static const char *type_text(const json_t *j)
 {
-	switch (json_typeof(j)) {
+	switch (j != NULL ? json_typeof(j) : JSON_NULL) {
 	case JSON_OBJECT:
 		return "an object";
 	case JSON_ARRAY:
