@@ -1,7 +1,9 @@
 /* cloudbus-security(7) against the code: every limit of keys and tokens, in the page's table. */
 #include "unit/manual.h"
 
+#include "bus/guard.h"
 #include "crypto/revoked.h"
+#include "crypto/suite.h"
 #include "crypto/token.h"
 #include "tool/issue.h"
 
@@ -25,12 +27,36 @@ static const struct {
 	{"cluster keys in a trust file", KEYFILE_TRUST_KEYS, ""},
 	{"network secrets in a trust file", KEYFILE_TRUST_KEYS, ""},
 	{"revocation list", REVOKED_MAX, " entries, 8388608 bytes"},
+	{"first message", SUITE_MESSAGE_1, " bytes"},
+	{"later message of a handshake", SUITE_MESSAGE_2_MAX, " bytes"},
+	{"time for a handshake, waiting included", (long)(DOORMAN_HANDSHAKE / CLOCK_SEC),
+		" seconds"},
+	{"handshakes at once, of a source", DOORMAN_PER_SOURCE, ""},
+	{"handshakes at once, in all", DOORMAN_MAX, ""},
+	{"handshakes without a right first message", DOORMAN_UNPROVEN_MAX, ""},
+	{"pause of a source after a wrong first message", (long)(DOORMAN_PENALTY_MIN / CLOCK_SEC),
+		" to 300 seconds"},
+	{"pause of a key after a refused token", (long)(DOORMAN_PENALTY_MIN / CLOCK_SEC),
+		" to 300 seconds"},
+	{"failures are forgotten after", (long)(DOORMAN_MEMORY / CLOCK_SEC), " seconds"},
+	{"sources remembered for their failures", DOORMAN_SOURCES, ""},
+	{"keys remembered for theirs", DOORMAN_KEYS, ""},
+	{"connections that wait, of a source with links", DOORMAN_QUEUE_PER_SOURCE, ""},
+	{"connections that wait, in all", DOORMAN_QUEUE, ""},
+	{"first messages remembered against replays", GATE_SEEN_MAX, ""},
+	{"lines of log about refused connections", LOBBY_LINES, " a second"},
+	{"bytes of frames in one record", RECORD_PLAIN_MAX, ""},
+	{"records under one key", RECORD_REKEY, ""},
+	{"tokens are looked at, at least every", (long)(GUARD_INTERVAL / CLOCK_SEC), " seconds"},
+	{"the end of a token is warned of before it", (long)(GUARD_WARN_BEFORE / 86400), " days"},
+	{"a fresh token is looked for, at least every", GUARD_LOOK_MAX, " seconds"},
 };
 
 START_TEST(limits_are_those_of_the_code)
 {
 	char row[256], *page = manual_load("man/cloudbus-security.7");
 	ck_assert_int_eq(REVOKED_FILE_MAX, 8388608);
+	ck_assert_uint_eq(DOORMAN_PENALTY_MAX, 300 * CLOCK_SEC);
 	for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
 		snprintf(row, sizeof row, "\n.It %s Ta %ld%s\n", limits[i].what, limits[i].limit,
 			limits[i].unit);
