@@ -23,6 +23,11 @@ void backend_fini(struct backend *b)
 	b->name = NULL;
 }
 
+bool backend_is_tcp(const struct backend *b)
+{
+	return b->name != NULL || addr_family(&b->conf->servers[0].addr) != AF_UNIX;
+}
+
 /* --- addresses that failed ------------------------------------------------------------- */
 
 static struct backend_down *find_down(struct backend *b, const struct addr *addr)

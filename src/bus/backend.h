@@ -47,6 +47,9 @@ struct backend_connect {
 int backend_init(struct backend *b, struct bus *bus, const struct conf_service *conf);
 void backend_fini(struct backend *b);
 
+/* Whether it is reached by TCP; else by a Unix socket. */
+bool backend_is_tcp(const struct backend *b);
+
 /* Resolves and connects within connect_timeout; done() is called later.  0 or ERR_NOMEM. */
 int backend_connect(struct backend_connect *bc, struct backend *b,
 	void (*done)(struct backend_connect *bc, int fd, uint32_t code, const char *why));

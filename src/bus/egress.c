@@ -43,9 +43,7 @@ static void on_connected(struct backend_connect *bc, int fd, uint32_t code, cons
 		session_abort(s, code);
 		return;
 	}
-	struct addr local = {0};
-	(void)sock_local_name(fd, &local);
-	if (session_set_local(s, fd, addr_family(&local) != AF_UNIX) != 0) {
+	if (session_set_local(s, fd, backend_is_tcp(&p->egress->backend)) != 0) {
 		log_error("session %s: refused: %s", session_text(s), strerror(errno));
 		session_abort(s, WIRE_INTERNAL);
 		return;

@@ -74,10 +74,19 @@ static void note_unanswered(struct connector *c)
 	}
 }
 
+/* The descriptor of the attempt that succeeded leaves the loop, if it is in it. */
+static void take_out(struct connector *c)
+{
+	struct loop_fd *lfd = &c->attempts[c->result.index].lfd;
+	if (c->result.fd >= 0 && lfd->fd >= 0)
+		(void)loop_hand_over(c->loop, lfd);
+}
+
 static void run_finish(struct loop_work *work)
 {
 	struct connector *c = container_of(work, struct connector, finish);
 	note_unanswered(c);
+	take_out(c);
 	release(c);
 	struct connector_result result = c->result;
 	c->done(c, &result);
@@ -187,7 +196,7 @@ static void on_event(struct loop_fd *lfd)
 	bool broken = rc != 0 && (sys == ECONNRESET || sys == EPIPE);
 	if (rc == 0 || broken) {
 		c->result.broken = broken ? sys : 0;
-		note_success(a, loop_remove(c->loop, lfd));
+		note_success(a, lfd->fd); /* in the loop until it is handed over */
 		return;
 	}
 	loop_close(c->loop, lfd);
@@ -266,6 +275,7 @@ void connector_cancel(struct connector *c)
 {
 	if (c->attempts == NULL)
 		return;
+	take_out(c);
 	release(c);
 	if (c->result.fd >= 0)
 		(void)close(c->result.fd);

@@ -25,6 +25,7 @@ _Static_assert(sizeof(struct garbage) == LOOP_FREE_MIN, "as loop.h promises");
 struct loop {
 	struct mem *mem;
 	int epfd;
+	int handed; /* given up by loop_hand_over() and still in the kernel's set, or -1 */
 	bool stopped;
 	uint64_t now;
 	uint64_t turn; /* counts the batches of events fetched */
@@ -49,6 +50,7 @@ struct loop *loop_new(struct mem *mem)
 		return NULL;
 	}
 	loop->mem = mem;
+	loop->handed = -1;
 	loop->now = clock_now();
 	timers_init(&loop->timers, mem);
 	list_init(&loop->again);
@@ -107,11 +109,32 @@ static uint32_t interest(bool edge, unsigned events)
 	return (events & LOOP_READABLE ? EPOLLIN : 0u) | (events & LOOP_WRITABLE ? EPOLLOUT : 0u);
 }
 
+/* 0, or -1 with errno. */
+static int enter(struct loop *loop, int fd, struct epoll_event *ev)
+{
+	bool known = fd == loop->handed;
+	if (known)
+		loop->handed = -1;
+	/* It may have been closed, and be another by now. */
+	if (known && epoll_ctl(loop->epfd, EPOLL_CTL_MOD, fd, ev) == 0)
+		return 0;
+	return epoll_ctl(loop->epfd, EPOLL_CTL_ADD, fd, ev);
+}
+
+/* Nobody put it in again: its events would name an owner who is gone. */
+static void forget_handed(struct loop *loop)
+{
+	struct epoll_event ev = {0};
+	if (loop->handed >= 0)
+		(void)epoll_ctl(loop->epfd, EPOLL_CTL_DEL, loop->handed, &ev);
+	loop->handed = -1;
+}
+
 int loop_add(struct loop *loop, struct loop_fd *lfd, int fd)
 {
 	assert(lfd->fd < 0);
 	struct epoll_event ev = {.events = interest(true, 0), .data.ptr = lfd};
-	if (epoll_ctl(loop->epfd, EPOLL_CTL_ADD, fd, &ev) != 0)
+	if (enter(loop, fd, &ev) != 0)
 		return ERR_SYS;
 	lfd->fd = fd;
 	lfd->ready = 0;
@@ -127,10 +150,11 @@ int loop_watch(struct loop *loop, struct loop_fd *lfd, int fd, unsigned events)
 		return 0;
 	}
 	struct epoll_event ev = {.events = interest(false, events), .data.ptr = lfd};
-	int op = lfd->fd < 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
-	if (epoll_ctl(loop->epfd, op, fd, &ev) != 0)
+	bool is_new = lfd->fd < 0;
+	int rc = is_new ? enter(loop, fd, &ev) : epoll_ctl(loop->epfd, EPOLL_CTL_MOD, fd, &ev);
+	if (rc != 0)
 		return ERR_SYS;
-	if (op == EPOLL_CTL_ADD) {
+	if (is_new) {
 		lfd->ready = 0;
 		lfd->since = loop->turn;
 	}
@@ -144,15 +168,22 @@ void loop_again(struct loop *loop, struct loop_fd *lfd)
 		list_append(&loop->again, &lfd->again);
 }
 
-int loop_remove(struct loop *loop, struct loop_fd *lfd)
+int loop_hand_over(struct loop *loop, struct loop_fd *lfd)
 {
 	int fd = lfd->fd;
 	assert(fd >= 0);
-	struct epoll_event ev = {0};
-	(void)epoll_ctl(loop->epfd, EPOLL_CTL_DEL, fd, &ev);
+	forget_handed(loop);
+	loop->handed = fd;
 	list_remove(&lfd->again);
 	lfd->fd = -1;
 	lfd->ready = 0;
+	return fd;
+}
+
+int loop_remove(struct loop *loop, struct loop_fd *lfd)
+{
+	int fd = loop_hand_over(loop, lfd);
+	forget_handed(loop);
 	return fd;
 }
 
@@ -291,6 +322,7 @@ static void run_work(struct loop *loop)
 int loop_turn(struct loop *loop, uint64_t deadline)
 {
 	struct epoll_event ev[EVENTS_PER_TURN];
+	forget_handed(loop);
 	int n = epoll_wait(loop->epfd, ev, EVENTS_PER_TURN, wait_ms(loop, deadline));
 	if (n < 0 && errno != EINTR)
 		return ERR_SYS;

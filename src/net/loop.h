@@ -77,6 +77,12 @@ void loop_again(struct loop *loop, struct loop_fd *lfd);
 int loop_remove(struct loop *loop, struct loop_fd *lfd);
 
 /*
+ * Takes the descriptor out for an owner who puts it in again with loop_add(), or closes it, in
+ * this turn: that costs one system call less.  Returns it.
+ */
+int loop_hand_over(struct loop *loop, struct loop_fd *lfd);
+
+/*
  * Takes it out and closes it at once.  The loop_fd's memory must live to the turn's
  * end; it may be put in again at once, and no event of the old descriptor reaches it.
  */

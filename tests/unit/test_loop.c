@@ -275,6 +275,84 @@ START_TEST(removed_descriptor_stays_open_and_silent)
 }
 END_TEST
 
+START_TEST(handed_over_to_another_owner)
+{
+	struct end e, next = {.far = -1};
+	end_init(&e);
+	turn();
+	poke(&e);
+	/* An event that is due reaches the new owner, as do those that come later. */
+	loop_fd_init(&next.lfd, on_event);
+	next.far = e.far;
+	int fd = loop_hand_over(loop, &e.lfd);
+	ck_assert_int_eq(e.lfd.fd, -1);
+	ck_assert_int_eq(loop_add(loop, &next.lfd, fd), 0);
+	turn();
+	ck_assert_uint_eq(e.calls, 1);
+	ck_assert_uint_eq(next.calls, 1);
+	ck_assert(next.seen & LOOP_READABLE);
+	poke(&next);
+	turn();
+	ck_assert_uint_eq(next.calls, 2);
+	end_fini(&next);
+}
+END_TEST
+
+START_TEST(handed_over_and_not_taken)
+{
+	struct end e[2];
+	int fd[2];
+	for (int i = 0; i < 2; i++)
+		end_init(&e[i]);
+	turn();
+	for (int i = 0; i < 2; i++) {
+		poke(&e[i]);
+		fd[i] = loop_hand_over(loop, &e[i].lfd);
+	}
+	turn();
+	turn();
+	for (int i = 0; i < 2; i++) {
+		ck_assert_uint_eq(e[i].calls, 1);
+		/* It can be put in again in any later turn. */
+		ck_assert_int_eq(loop_add(loop, &e[i].lfd, fd[i]), 0);
+	}
+	turn();
+	for (int i = 0; i < 2; i++) {
+		ck_assert_uint_eq(e[i].calls, 2);
+		end_fini(&e[i]);
+	}
+}
+END_TEST
+
+START_TEST(handed_over_and_closed)
+{
+	struct end e, next, watched = {.far = -1};
+	int pair[2];
+	end_init(&e);
+	int number = loop_hand_over(loop, &e.lfd);
+	close(number);
+	close(e.far);
+	end_init(&next); /* the next descriptor has the same number */
+	ck_assert_int_eq(next.lfd.fd, number);
+	turn();
+	poke(&next);
+	turn();
+	ck_assert_uint_eq(next.calls, 2);
+	number = loop_hand_over(loop, &next.lfd);
+	close(number);
+	close(next.far);
+	make_pair(pair);
+	ck_assert_int_eq(pair[0], number);
+	loop_fd_init(&watched.lfd, on_event);
+	watched.far = pair[1];
+	ck_assert_int_eq(loop_watch(loop, &watched.lfd, number, LOOP_READABLE), 0);
+	poke(&watched);
+	turn();
+	ck_assert_uint_eq(watched.calls, 1);
+	end_fini(&watched);
+}
+END_TEST
+
 START_TEST(watch_is_level_triggered)
 {
 	int fd[2];
@@ -537,6 +615,9 @@ int main(void)
 	tcase_add_test(t, again_calls_once_in_the_next_turn);
 	tcase_add_test(t, again_does_not_wait);
 	tcase_add_test(t, removed_descriptor_stays_open_and_silent);
+	tcase_add_test(t, handed_over_to_another_owner);
+	tcase_add_test(t, handed_over_and_not_taken);
+	tcase_add_test(t, handed_over_and_closed);
 	tcase_add_test(t, watch_is_level_triggered);
 	tcase_add_test(t, bad_descriptor_is_refused);
 	tcase_add_test(t, timers_fire_in_order_and_not_early);
