@@ -1,5 +1,6 @@
 dist_noinst_SCRIPTS += examples/quickstart.sh
 EXTRA_DIST += \
+	examples/behind-nat/controller.ini examples/behind-nat/segment.ini \
 	examples/fan-out-full-duplex/controller.ini examples/fan-out-full-duplex/segment.ini \
 	examples/fan-out-half-duplex/controller.ini examples/fan-out-half-duplex/segment.ini \
 	examples/one-backend/controller.ini examples/one-backend/segment.ini \

@@ -148,6 +148,13 @@ static void on_announced(struct transport *t)
 		d->ops->announced(d, t);
 }
 
+static void on_vouched(struct transport *t)
+{
+	struct dialer *d = t->owner;
+	if (d->ops->vouched != NULL)
+		d->ops->vouched(d, t);
+}
+
 static void on_closed(struct transport *t, const char *why)
 {
 	struct dialer *d = t->owner;
@@ -175,6 +182,7 @@ static const struct transport_ops transport_ops = {.ready = on_ready,
 	.open = on_open,
 	.goaway = on_goaway,
 	.announced = on_announced,
+	.vouched = on_vouched,
 	.closed = on_closed};
 
 /* --- dialling -------------------------------------------------------------------------- */

@@ -36,6 +36,7 @@ struct dialer_ops {
 	void (*open)(struct dialer *d, struct transport *t, struct mux_stream *stream,
 		const struct wire_open *open);
 	void (*announced)(struct dialer *d, struct transport *t); /* or NULL */
+	void (*vouched)(struct dialer *d, struct transport *t);   /* or NULL */
 	/* A transport is over, and about to be freed; or NULL. */
 	void (*closed)(struct dialer *d, struct transport *t);
 	/* An attempt or a transport has ended; nothing of it is used after this; or NULL. */

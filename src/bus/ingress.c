@@ -39,8 +39,12 @@ static void describe(struct wire_open *open, const struct session *s, const stru
 		open->family = 6;
 		memcpy(open->address, &peer->in6.sin6_addr, 16);
 	}
-	open->name_len = (uint8_t)strlen(s->service->service);
-	memcpy(open->name, s->service->service, open->name_len);
+}
+
+static void set_name(struct wire_open *open, const char *name)
+{
+	open->name_len = (uint8_t)strlen(name);
+	memcpy(open->name, name, open->name_len);
 }
 
 static struct session *make_session(struct ingress *in, size_t n_members)
@@ -57,19 +61,20 @@ static struct session *make_session(struct ingress *in, size_t n_members)
 }
 
 /* Opens a stream for each member and starts; a session that gets none is over. */
-static void begin(struct session *s, struct transport *const *t, const struct addr *peer)
+static void begin(struct session *s, const struct server_member *m, const struct addr *peer)
 {
 	struct wire_open open;
 	size_t opened = 0;
 	int rc = ERR_CLOSED;
 	describe(&open, s, peer);
 	for (size_t i = 0; i < s->n_members; i++) {
+		set_name(&open, m[i].name);
 		/* Who may not is told at once, and its log line is guard's. */
-		if (!guard_may_open(t[i], open.name, open.name_len)) {
+		if (!guard_may_open(m[i].t, open.name, open.name_len)) {
 			rc = ERR_NOTFOUND;
 			continue;
 		}
-		rc = transport_open(t[i], &s->members[i].ts, &open);
+		rc = transport_open(m[i].t, &s->members[i].ts, &open);
 		if (rc == 0)
 			opened++;
 		else if (s->n_members > 1)
@@ -86,18 +91,25 @@ static void begin(struct session *s, struct transport *const *t, const struct ad
 	session_abort(s, rc != ERR_NOTFOUND ? WIRE_BUSY : WIRE_NO_SERVICE);
 }
 
-/* A client that finds no link up waits for the first that comes up. */
-static void wait_for_link(struct session *s)
+/* Whether a session that finds nobody may wait, until then, for somebody to come up. */
+static bool may_wait(struct ingress *in, uint64_t until)
 {
-	struct ingress *in = s->owner;
-	s->deadline = bus_now(in->bus) + in->conf->connect_timeout;
-	list_append(&in->waiting, &s->waiting);
-	session_arm(s);
+	bool may = false;
 	for (size_t i = 0; i < in->conf->n_servers; i++)
-		server_kick(&in->server[i], s->deadline);
+		may = server_kick(in->server[i], until) || may;
+	return may;
 }
 
-static void on_up(struct server *server, struct link *link)
+/* A client that finds no link up waits for the first that comes up. */
+static void wait_for_link(struct session *s, uint64_t until)
+{
+	struct ingress *in = s->owner;
+	s->deadline = until;
+	list_append(&in->waiting, &s->waiting);
+	session_arm(s);
+}
+
+static void on_up(struct server *server)
 {
 	struct ingress *in = server->owner;
 	struct list batch;
@@ -105,40 +117,52 @@ static void on_up(struct server *server, struct link *link)
 	list_splice(&batch, &in->waiting);
 	for (struct list *node; (node = list_first(&batch)) != NULL;) {
 		struct session *s = container_of(node, struct session, waiting);
-		struct transport *t = link_transport(link);
+		struct server_member m;
 		struct addr peer = {0};
 		list_remove(node);
-		if (t == NULL) {
+		if (server_members(server, &m, 1) == 0) {
 			list_append(&in->waiting, node);
 			continue;
 		}
 		(void)sock_peer_name(s->local.fd, &peer);
-		begin(s, &t, &peer);
+		begin(s, &m, &peer);
 	}
+}
+
+/* Who is there for a new session; *up: somebody is, though perhaps at the limit. */
+static size_t find_members(struct ingress *in, struct server_member *m, bool *up)
+{
+	size_t n = 0;
+	*up = false;
+	for (size_t i = 0; i < in->conf->n_servers && n < CONF_SERVERS_MAX; i++) {
+		*up = *up || server_is_up(in->server[i]);
+		n += server_members(in->server[i], m + n, CONF_SERVERS_MAX - n);
+	}
+	return n;
+}
+
+/* Why the service takes no further session, whoever may be there for it; or NULL. */
+static const char *full(const struct ingress *in)
+{
+	if (in->conf->max_sessions != 0 && in->n_sessions >= in->conf->max_sessions)
+		return "max_sessions is reached";
+	return quota_admits(in->bus) ? NULL : "the memory for unread bytes is used up";
 }
 
 static void on_accepted(struct listen *l, int fd, const struct addr *peer)
 {
 	struct ingress *in = container_of(l, struct ingress, listen);
-	if (in->conf->max_sessions != 0 && in->n_sessions >= in->conf->max_sessions) {
-		refuse(in, fd, peer, "max_sessions is reached");
-		return;
-	}
-	if (!quota_admits(in->bus)) {
-		refuse(in, fd, peer, "the memory for unread bytes is used up");
-		return;
-	}
-	struct transport *t[CONF_SERVERS_MAX];
-	size_t n = 0;
+	struct server_member m[CONF_SERVERS_MAX];
+	uint64_t until = bus_now(in->bus) + in->conf->connect_timeout;
 	bool up = false;
-	for (size_t i = 0; i < in->conf->n_servers; i++) {
-		up = up || server_is_up(&in->server[i]);
-		t[n] = server_next(&in->server[i]);
-		if (t[n] != NULL)
-			n++;
-	}
-	if (up && n == 0) {
-		refuse(in, fd, peer, "its segments allow no more sessions");
+	const char *why = full(in);
+	size_t n = why == NULL ? find_members(in, m, &up) : 0;
+	if (why == NULL && n == 0 && up)
+		why = "its segments allow no more sessions";
+	else if (why == NULL && n == 0 && !may_wait(in, until))
+		why = "no segment serves it now";
+	if (why != NULL) {
+		refuse(in, fd, peer, why);
 		return;
 	}
 	struct session *s = make_session(in, n > 0 ? n : 1);
@@ -152,14 +176,14 @@ static void on_accepted(struct listen *l, int fd, const struct addr *peer)
 		return;
 	}
 	if (n > 0)
-		begin(s, t, peer);
+		begin(s, m, peer);
 	else
-		wait_for_link(s);
+		wait_for_link(s, until);
 }
 
-int ingress_start(struct ingress *in, struct link_table *links, const struct conf_service *conf)
+int ingress_start(struct ingress *in, struct bus *bus, const struct ingress_options *opt)
 {
-	struct bus *bus = links->bus;
+	const struct conf_service *conf = opt->conf;
 	*in = (struct ingress){.bus = bus, .conf = conf};
 	list_init(&in->waiting);
 	in->server = mem_zalloc(bus->mem, conf->n_servers * sizeof *in->server);
@@ -167,9 +191,13 @@ int ingress_start(struct ingress *in, struct link_table *links, const struct con
 		return ERR_NOMEM;
 	int rc = listen_start(&in->listen, bus, &conf->bind.addr, on_accepted);
 	for (size_t i = 0; rc == 0 && i < conf->n_servers; i++) {
-		in->server[i].owner = in;
-		in->server[i].up = on_up;
-		rc = server_start(&in->server[i], links, &conf->servers[i]);
+		struct server_options server = {.conf = &conf->servers[i],
+			.service = conf,
+			.links = opt->links,
+			.registry = opt->registry,
+			.up = on_up,
+			.owner = in};
+		rc = server_new(&in->server[i], &server);
 	}
 	return rc;
 }
@@ -185,7 +213,7 @@ void ingress_stop(struct ingress *in)
 		return;
 	listen_stop(&in->listen);
 	for (size_t i = 0; in->server != NULL && i < in->conf->n_servers; i++)
-		server_stop(&in->server[i]);
+		server_free(in->server[i]);
 	mem_free(in->bus->mem, in->server);
 	in->server = NULL;
 }

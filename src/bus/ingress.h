@@ -1,5 +1,5 @@
 /*
- * ingress - a controller's service: clients in, sessions out to its servers' links.
+ * ingress - a controller's service: clients in, sessions out to the members its servers name.
  */
 #ifndef CB_BUS_INGRESS_H
 #define CB_BUS_INGRESS_H
@@ -11,16 +11,22 @@ struct ingress {
 	struct listen listen;
 	struct bus *bus;
 	const struct conf_service *conf;
-	struct server *server; /* conf->n_servers of them */
-	struct list waiting;   /* sessions without a member yet */
+	struct server **server; /* conf->n_servers of them */
+	struct list waiting;    /* sessions without a member yet */
 	size_t n_sessions;
+};
+
+struct ingress_options {
+	const struct conf_service *conf;
+	struct link_table *links;
+	struct registry *registry;
 };
 
 /*
  * Binds, resolves, dials.  0; ERR_NOMEM; ERR_SYS with errno when the address cannot be
  * bound.  ingress_stop() must follow in any case.
  */
-int ingress_start(struct ingress *in, struct link_table *links, const struct conf_service *conf);
+int ingress_start(struct ingress *in, struct bus *bus, const struct ingress_options *opt);
 
 /* No new clients; sessions go on. */
 void ingress_close(struct ingress *in);

@@ -20,10 +20,15 @@ libbus_a_SOURCES = \
 	src/bus/output.c src/bus/output.h \
 	src/bus/pipes.c src/bus/pipes.h \
 	src/bus/quota.c src/bus/quota.h \
+	src/bus/registry.c src/bus/registry.h \
 	src/bus/relay.c src/bus/relay.h \
 	src/bus/feed.c src/bus/feed.h \
 	src/bus/sealed.c src/bus/sealed.h \
 	src/bus/secure.c src/bus/secure.h \
+	src/bus/roster.c src/bus/roster.h \
 	src/bus/server.c src/bus/server.h \
+	src/bus/server_bus.c src/bus/server_bus.h \
+	src/bus/server_dial.c src/bus/server_dial.h \
 	src/bus/session.c src/bus/session.h \
-	src/bus/transport.c src/bus/transport.h
+	src/bus/transport.c src/bus/transport.h \
+	src/bus/uplink.c src/bus/uplink.h

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "bus/entrance.h"
 #include "bus/ingress.h"
+#include "bus/uplink.h"
 
 #include <errno.h>
 #include <string.h>
@@ -11,13 +12,18 @@
 /* A service of a segment. */
 struct service {
 	struct egress egress;
-	struct directory_entry at_bind;
+	struct directory_entry at_bind, at_links;
 };
 
 struct node {
 	struct bus *bus;
-	struct link_table links;   /* controller */
-	struct ingress *ingress;   /* n_services of them */
+	struct link_table links;    /* controller; its `stopped` holds for uplinks too */
+	struct registry registry;   /* controller */
+	struct ingress *ingress;    /* n_services of them */
+	struct acceptor *acceptor;  /* controller: conf->n_listens of them */
+	struct uplink *uplink;      /* segment: conf->n_connects of them */
+	struct directory directory; /* segment: all services, for uplinks */
+	struct roster roster;
 	struct entrance *entrance; /* segment: one an address */
 	size_t n_entrances;
 	struct service *service; /* n_started of them */
@@ -45,6 +51,33 @@ static int no_memory(void)
 	return ERR_NOMEM;
 }
 
+/* 0, or what failed of the addresses that segments dial to, which has been logged. */
+static int start_acceptors(struct node *node)
+{
+	struct bus *bus = node->bus;
+	const struct conf *conf = bus->conf;
+	int failed = 0;
+	if (conf->n_listens == 0)
+		return 0;
+	node->acceptor = mem_zalloc(bus->mem, conf->n_listens * sizeof *node->acceptor);
+	if (node->acceptor == NULL)
+		return no_memory();
+	for (size_t i = 0; i < conf->n_listens; i++) {
+		const struct conf_endpoint *at = &conf->listens[i];
+		struct acceptor_options opt = {.addr = at->addr,
+			.secured = at->secured,
+			.ops = registry_transport_ops(),
+			.owner = &node->registry};
+		int rc = acceptor_start(&node->acceptor[i], bus, &opt);
+		if (rc == 0)
+			continue;
+		log_error("listen (line %u): cannot bind %s: %s", at->line, at->text,
+			rc == ERR_SYS ? strerror(errno) : err_text(rc));
+		failed = rc;
+	}
+	return failed;
+}
+
 static int start_controller(struct node *node)
 {
 	const struct conf *conf = node->bus->conf;
@@ -53,13 +86,17 @@ static int start_controller(struct node *node)
 	if (node->ingress == NULL)
 		return no_memory();
 	for (size_t i = 0; i < conf->n_services; i++) {
-		int rc = ingress_start(&node->ingress[i], &node->links, &conf->services[i]);
+		struct ingress_options opt = {.conf = &conf->services[i],
+			.links = &node->links,
+			.registry = &node->registry};
+		int rc = ingress_start(&node->ingress[i], node->bus, &opt);
 		if (rc != 0) {
 			complain(&conf->services[i], rc);
 			failed = rc;
 		}
 	}
-	return failed;
+	int rc = start_acceptors(node);
+	return rc != 0 ? rc : failed;
 }
 
 /* Services with equal addresses share one entrance; found by hash, as there may be many. */
@@ -88,6 +125,9 @@ static int start_service(
 	int rc = egress_init(&s->egress, node->bus, conf);
 	if (rc == 0) {
 		node->n_started++;
+		rc = directory_add(&node->directory, &s->at_links, &s->egress);
+	}
+	if (rc == 0 && conf->bind.text != NULL) {
 		struct entrance *en = find_entrance(node, conf, index, mask);
 		if (en->broken != 0)
 			return en->broken;
@@ -96,6 +136,28 @@ static int start_service(
 	if (rc != 0)
 		complain(conf, rc);
 	return rc;
+}
+
+/* Dials the controllers.  0, or what failed, which has been logged. */
+static int start_uplinks(struct node *node)
+{
+	struct bus *bus = node->bus;
+	const struct conf *conf = bus->conf;
+	if (conf->n_connects == 0)
+		return 0;
+	node->uplink = mem_zalloc(bus->mem, conf->n_connects * sizeof *node->uplink);
+	if (node->uplink == NULL ||
+		roster_set(&node->roster, conf->services, conf->n_services) != 0)
+		return no_memory();
+	for (size_t i = 0; i < conf->n_connects; i++) {
+		struct uplink_options opt = {.conf = &conf->connects[i],
+			.directory = &node->directory,
+			.roster = &node->roster,
+			.stopped = &node->links.stopped};
+		if (uplink_start(&node->uplink[i], bus, &opt) != 0)
+			return no_memory();
+	}
+	return 0;
 }
 
 static int start_segment(struct node *node)
@@ -119,7 +181,7 @@ static int start_segment(struct node *node)
 			failed = rc;
 	}
 	mem_free(mem, index);
-	return failed;
+	return failed != 0 ? failed : start_uplinks(node);
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */
@@ -153,6 +215,8 @@ static void close_listeners(struct node *node)
 {
 	for (size_t i = 0; node->ingress != NULL && i < node->bus->conf->n_services; i++)
 		ingress_close(&node->ingress[i]);
+	for (size_t i = 0; node->acceptor != NULL && i < node->bus->conf->n_listens; i++)
+		acceptor_close(&node->acceptor[i]);
 	for (size_t i = 0; i < node->n_entrances; i++)
 		entrance_close(&node->entrance[i]);
 }
@@ -192,6 +256,9 @@ int node_start(struct node **out, struct bus *bus)
 	node->patience.fire = on_patience_over;
 	loop_work_init(&node->finish, on_finish);
 	link_table_init(&node->links, bus);
+	registry_init(&node->registry, bus);
+	directory_init(&node->directory, bus);
+	roster_init(&node->roster, bus);
 	bus->owner = node;
 	bus->idle = check_drained;
 	int rc = bus->conf->role == CONF_CONTROLLER ? start_controller(node) : start_segment(node);
@@ -223,12 +290,19 @@ void node_free(struct node *node)
 		ingress_stop(&node->ingress[i]);
 	for (size_t i = 0; i < node->n_entrances; i++)
 		entrance_stop(&node->entrance[i]);
+	for (size_t i = 0; node->uplink != NULL && i < bus->conf->n_connects; i++)
+		uplink_stop(&node->uplink[i]);
+	directory_fini(&node->directory);
+	roster_fini(&node->roster);
 	for (size_t i = 0; i < node->n_started; i++)
 		egress_fini(&node->service[i].egress);
 	link_table_fini(&node->links);
+	registry_fini(&node->registry);
 	loop_timer_stop(bus->loop, &node->patience);
 	loop_cancel(&node->finish);
 	mem_free(bus->mem, node->ingress);
+	mem_free(bus->mem, node->acceptor);
+	mem_free(bus->mem, node->uplink);
 	mem_free(bus->mem, node->entrance);
 	mem_free(bus->mem, node->service);
 	mem_free(bus->mem, node);

@@ -1,50 +1,65 @@
 /*
- * server - one server= line of a controller's service: a name or an address, and the
- * links it leads to now.
+ * server - one server= line of a controller's service: who the members of a new session are.
  *
- * A name with several addresses is one server: new sessions take turns over those of its
- * links that are up.  When the answer's time to live has passed, the name is asked
- * anew; new sessions follow the new addresses, old ones stay where they are.
+ * There are two kinds.  One is dialled: an address, or a name that DNS resolves
+ * (server_dial.h).  The other is a name on the bus: the segments that have dialled this
+ * controller and serve it (server_bus.h).
  */
 #ifndef CB_BUS_SERVER_H
 #define CB_BUS_SERVER_H
 
 #include "bus/link.h"
+#include "bus/registry.h"
 
 struct server;
 
-/* One address of a server; in its array. */
-struct server_link {
-	struct link_watch watch;
-	struct server *server;
+/* Where a stream of a new session is to be opened, and the name to ask for there. */
+struct server_member {
+	struct transport *t;
+	const char *name;
+};
+
+struct server_ops {
+	void (*free)(struct server *server);
+	size_t (*members)(struct server *server, struct server_member *members, size_t room);
+	bool (*is_up)(const struct server *server);
+	bool (*kick)(struct server *server, uint64_t until);
 };
 
 struct server {
-	struct link_table *links;
+	const struct server_ops *ops;
 	const struct conf_endpoint *conf;
-	struct dns_name *name; /* NULL where the address is fixed */
-	struct dns_query query;
-	struct timer refresh;
-	struct server_link *link; /* n_links of them */
-	size_t n_links;
-	size_t turn;     /* whose turn it is next */
-	bool complained; /* that the name does not resolve */
-	void (*up)(struct server *server, struct link *link);
+	const struct conf_service *service; /* whose it is */
+	/* A member has come up that was not there; never called where kick() says no. */
+	void (*up)(struct server *server);
 	void *owner;
 };
 
-/* Begins: resolves, dials.  up() is called whenever one of its links comes up.  0 or ERR_NOMEM. */
-int server_start(struct server *server, struct link_table *links, const struct conf_endpoint *conf);
+struct server_options {
+	const struct conf_endpoint *conf;
+	const struct conf_service *service;
+	struct link_table *links;
+	struct registry *registry;
+	void (*up)(struct server *server);
+	void *owner;
+};
 
-void server_stop(struct server *server);
+/* Begins: resolves, dials.  0 and *out, or ERR_NOMEM. */
+int server_new(struct server **out, const struct server_options *opt);
 
-/* The transport for a new session: the next of its links that is up; NULL if none is. */
-struct transport *server_next(struct server *server);
+/* NULL does nothing. */
+void server_free(struct server *server);
 
-/* Whether any of its links is up, though perhaps at its limit of streams. */
+/* Its members for a new session, up to `room` (>= 1): as a rule one.  How many. */
+size_t server_members(struct server *server, struct server_member *members, size_t room);
+
+/* Whether anybody is there, though perhaps at the limit of streams. */
 bool server_is_up(const struct server *server);
 
-/* A session waits, until then: what is down is tried at once. */
-void server_kick(struct server *server, uint64_t until);
+/*
+ * A session would wait for a member, until then: what is down is tried at once.  False
+ * where waiting is of no use.
+ */
+bool server_kick(struct server *server, uint64_t until);
 
 #endif

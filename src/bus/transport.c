@@ -155,6 +155,8 @@ static void dispatch(struct transport *t, const struct mux_event *ev)
 		break;
 	case MUX_TOKEN:
 		guard_renew(t, ev->p, ev->n);
+		if (!t->dead && t->ops->renewed != NULL)
+			t->ops->renewed(t);
 		break;
 	case MUX_NONE:
 	case MUX_EVENTS:
@@ -577,6 +579,8 @@ int transport_token(struct transport *t, const void *text, size_t n)
 		return ERR_CLOSED;
 	int rc = mux_token(t->mux, text, n);
 	touch(t);
+	if (rc == 0 && t->ops->vouched != NULL)
+		t->ops->vouched(t);
 	return rc;
 }
 

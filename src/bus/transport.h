@@ -62,8 +62,10 @@ struct transport_ops {
 	void (*announce)(struct transport *t, const struct wire_announce *v);
 	/* An ANNOUNCE that waited has left: there is room for the next; or NULL. */
 	void (*announced)(struct transport *t);
-	/* The peer's fresh token, valid during the call; or NULL. */
-	void (*token)(struct transport *t, const uint8_t *text, size_t n);
+	/* The peer's token was renewed: it may do more, or less; or NULL. */
+	void (*renewed)(struct transport *t);
+	/* Our own fresh token is on its way: the peer may believe more of us; or NULL. */
+	void (*vouched)(struct transport *t);
 	/*
 	 * It is over, and all streams have been told.  `why` is static storage, and NULL
 	 * for an orderly end.  The transport is freed when this returns.
@@ -77,6 +79,7 @@ struct transport {
 	struct mux *mux;
 	const struct transport_ops *ops;
 	void *owner;
+	void *aside;            /* the owner's, of this transport; NULL at first */
 	struct list node;       /* in bus->transports */
 	struct loop_work flush; /* output at the end of the turn */
 	struct loop_work bury;  /* the end, likewise */

@@ -22,6 +22,7 @@ struct parse {
 	size_t services_room;
 	size_t sections; /* headers of services, readable or not */
 	unsigned global_line;
+	unsigned global_tried; /* its keys, by index, given or meant to be */
 
 	/* The section that the lines belong to. */
 	enum conf_where where; /* 0 before the first, and behind one that is one too many */
@@ -45,6 +46,8 @@ static void note_tried(struct parse *p, unsigned keys)
 {
 	if (p->where == CONF_IN_SERVICE)
 		p->checks[p->conf->n_services - 1].tried |= keys;
+	else
+		p->global_tried |= keys;
 }
 
 /* The service whose keys stand here; NULL in the section [Cloudbus]. */
@@ -238,7 +241,7 @@ static int read_text(struct parse *p, const struct conf_source *src)
 		conf_errors_add(
 			&p->errors, &whole, "expected a service: a section with bind= and server=");
 	if (rc == 0)
-		rc = conf_check_services(p->conf, p->checks, &p->errors);
+		rc = conf_check_services(p->conf, p->checks, p->global_tried, &p->errors);
 	return rc;
 }
 
@@ -280,6 +283,12 @@ void conf_free(struct conf *conf)
 	for (size_t i = 0; i < conf->n_services; i++)
 		conf_field_fini(mem, &conf->services[i]);
 	mem_free(mem, conf->services);
+	for (size_t i = 0; i < conf->n_listens; i++)
+		conf_field_free_endpoint(mem, &conf->listens[i]);
+	mem_free(mem, conf->listens);
+	for (size_t i = 0; i < conf->n_connects; i++)
+		conf_field_free_endpoint(mem, &conf->connects[i]);
+	mem_free(mem, conf->connects);
 	mem_free(mem, conf->trust);
 	mem_free(mem, conf->identity);
 	mem_free(mem, conf->token);

@@ -18,16 +18,19 @@
 #include <stdint.h>
 
 enum {
-	CONF_FILE_MAX = 64 << 20,  /* bytes in a file */
-	CONF_LINE_MAX = 2 << 20,   /* bytes in a line */
-	CONF_NAME_MAX = 255,       /* bytes in a section's name, as OPEN carries it */
-	CONF_SERVICES_MAX = 65536, /* sections in a file */
-	CONF_SERVERS_MAX = 64,     /* server= lines in a section */
-	CONF_TRANSPORTS_MAX = 32,  /* transports= */
-	CONF_DNS_MAX = 8,          /* dns= lines */
-	CONF_ERRORS_MAX = 100,     /* errors written out; a last line counts the others */
-	CONF_HOST_MAX = 253,       /* bytes in a host name */
-	CONF_PATH_MAX = 4095,      /* bytes in a file's path */
+	CONF_FILE_MAX = 64 << 20,   /* bytes in a file */
+	CONF_LINE_MAX = 2 << 20,    /* bytes in a line */
+	CONF_NAME_MAX = 255,        /* bytes in a section's name, as OPEN carries it */
+	CONF_SERVICES_MAX = 65536,  /* sections in a file */
+	CONF_SERVERS_MAX = 64,      /* server= lines in a section */
+	CONF_TRANSPORTS_MAX = 32,   /* transports= */
+	CONF_DNS_MAX = 8,           /* dns= lines */
+	CONF_LISTENS_MAX = 16,      /* listen= lines */
+	CONF_CONNECTS_MAX = 16,     /* connect= lines */
+	CONF_ANNOUNCED_MAX = 16384, /* sections of a segment with connect= */
+	CONF_ERRORS_MAX = 100,      /* errors written out; a last line counts the others */
+	CONF_HOST_MAX = 253,        /* bytes in a host name */
+	CONF_PATH_MAX = 4095,       /* bytes in a file's path */
 };
 
 enum conf_role { CONF_CONTROLLER = 1, CONF_SEGMENT = 2 };
@@ -40,6 +43,12 @@ struct conf_account {
 	unsigned line;
 };
 
+/* How sessions are spread over the segments that serve a name. */
+enum conf_balance { CONF_ROUND_ROBIN, CONF_LEAST_SESSIONS };
+
+/* How many of them are members of one session. */
+enum conf_fanout { CONF_FANOUT_ONE, CONF_FANOUT_ALL };
+
 /* An address between nodes, or of a client's or server's side. */
 struct conf_endpoint {
 	char *text;       /* as the user wrote it */
@@ -47,17 +56,20 @@ struct conf_endpoint {
 	uint16_t port;    /* 1 .. 65535; 0 on Unix sockets */
 	struct addr addr; /* the address where host is NULL */
 	bool secured;     /* bus:// or bus+unix://: trust, identity and token are there */
+	char *service;    /* bus:NAME: that name, and there is no address; otherwise NULL */
 	unsigned line;
 };
 
 struct conf_service {
 	char *name; /* the section's name as written */
 	unsigned line;
-	struct conf_endpoint bind;
+	struct conf_endpoint bind;     /* without text on a segment: reached over links only */
 	struct conf_endpoint *servers; /* 1 .. CONF_SERVERS_MAX; exactly 1 on a segment */
 	size_t n_servers;
 	char *service; /* the name to ask for; the section's own unless service= says so */
 	enum conf_mode mode;
+	enum conf_balance balance; /* both for servers that are bus:NAME */
+	enum conf_fanout fanout;
 	uint64_t connect_timeout; /* microseconds; all four likewise */
 	uint64_t idle_timeout;    /* 0: off */
 	uint64_t member_timeout;
@@ -68,6 +80,10 @@ struct conf {
 	enum conf_role role;
 	struct conf_service *services; /* at least 1, in the order of the file */
 	size_t n_services;
+	struct conf_endpoint *listens; /* a controller's: where segments dial to */
+	size_t n_listens;
+	struct conf_endpoint *connects; /* a segment's: controllers that it dials */
+	size_t n_connects;
 	char *trust, *identity, *token; /* files; NULL where not given */
 	char *revoked;                  /* likewise */
 	struct addr *dns;               /* resolvers; none: the system's */
@@ -75,7 +91,7 @@ struct conf {
 	uint64_t drain_timeout, link_timeout; /* microseconds */
 	uint64_t memory;                      /* bytes that all sessions together may hold unread */
 	uint64_t max_window;                  /* bytes, a stream's ceiling */
-	uint32_t transports;                  /* of one link over a long path, controller only */
+	uint32_t transports;                  /* of one link over a long path */
 	enum log_level log_level;
 	struct conf_account user, group; /* whom to run as */
 	bool hardening;                  /* false: for debugging */
@@ -116,13 +132,17 @@ enum conf_where {
 /* What a value is; says also what stands at the field's place. */
 enum conf_type {
 	CONF_BIND,            /* struct conf_endpoint, a literal address */
-	CONF_SERVER,          /* appended to servers; host names too */
+	CONF_SERVER,          /* appended to servers; host names too, and a controller's bus:NAME */
+	CONF_LISTEN,          /* appended to listens, a literal address */
+	CONF_CONNECT,         /* appended to connects; host names too */
 	CONF_RESOLVER,        /* appended to dns */
 	CONF_NAME,            /* char *, 1 .. CONF_NAME_MAX bytes of UTF-8 */
 	CONF_PATH,            /* char *, a file; beside the text's own where it is relative */
 	CONF_ACCOUNT,         /* struct conf_account */
 	CONF_SWITCH,          /* bool */
 	CONF_MODE,            /* enum conf_mode */
+	CONF_BALANCE,         /* enum conf_balance */
+	CONF_FANOUT,          /* enum conf_fanout */
 	CONF_LEVEL,           /* enum log_level */
 	CONF_DURATION,        /* uint64_t, microseconds */
 	CONF_DURATION_OR_OFF, /* the same, and 0 stands for "off" */

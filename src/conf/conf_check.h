@@ -2,7 +2,8 @@
  * conf_check - what only all services together can show.
  *
  * A section twice, a required key that stands nowhere, two services of a controller on one
- * address, a secured address without what it takes.  Costs O(services).
+ * address, a secured address without what it takes, a service that nothing leads to.  Costs
+ * O(services).
  */
 #ifndef CB_CONF_CONF_CHECK_H
 #define CB_CONF_CONF_CHECK_H
@@ -18,9 +19,12 @@ struct conf_check {
 };
 
 /*
- * Adds the errors, and gives each service without service= its own name for it.
- * `checks` has one for each service and stays where it is.  0 or ERR_NOMEM.
+ * Adds the errors, and gives each service without service= its own name for it, and one
+ * without a server that name on the bus, where there is one.
+ * `checks` has one for each service and stays where it is; `tried` are the keys of
+ * [Cloudbus], by index, that the text seems to have meant to give.  0 or ERR_NOMEM.
  */
-int conf_check_services(struct conf *conf, struct conf_check *checks, struct conf_errors *errors);
+int conf_check_services(
+	struct conf *conf, struct conf_check *checks, unsigned tried, struct conf_errors *errors);
 
 #endif

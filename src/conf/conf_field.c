@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <ctype.h>
 #include <string.h>
+#include <strings.h>
 
 int conf_field_copy(struct mem *mem, char **out, const char *s, size_t n)
 {
@@ -17,17 +18,18 @@ int conf_field_copy(struct mem *mem, char **out, const char *s, size_t n)
 	return 0;
 }
 
-static void free_endpoint(struct mem *mem, struct conf_endpoint *e)
+void conf_field_free_endpoint(struct mem *mem, struct conf_endpoint *e)
 {
 	mem_free(mem, e->text);
 	mem_free(mem, e->host);
+	mem_free(mem, e->service);
 }
 
 void conf_field_fini(struct mem *mem, struct conf_service *s)
 {
-	free_endpoint(mem, &s->bind);
+	conf_field_free_endpoint(mem, &s->bind);
 	for (size_t i = 0; i < s->n_servers; i++)
-		free_endpoint(mem, &s->servers[i]);
+		conf_field_free_endpoint(mem, &s->servers[i]);
 	mem_free(mem, s->servers);
 	if (s->service != s->name)
 		mem_free(mem, s->service);
@@ -37,7 +39,41 @@ void conf_field_fini(struct mem *mem, struct conf_service *s)
 /* Whether the key's address is that of a node, for a node. */
 static bool is_between_nodes(const struct conf_field *f)
 {
+	if (f->key->type == CONF_LISTEN || f->key->type == CONF_CONNECT)
+		return true;
 	return f->key->type == (f->conf->role == CONF_SEGMENT ? CONF_BIND : CONF_SERVER);
+}
+
+/* bus:NAME */
+static int set_bus_name(const struct conf_field *f, struct conf_endpoint *out, const char *name,
+	const char **expected)
+{
+	if (f->key->type != CONF_SERVER || f->conf->role != CONF_CONTROLLER) {
+		*expected = "an address here; bus:SERVICE is a controller's server";
+		return ERR_INVALID;
+	}
+	if (!conf_value_is_name(name, strlen(name))) {
+		*expected = "a name of 1 to 255 bytes of UTF-8 after bus:";
+		return ERR_INVALID;
+	}
+	return conf_field_bus(f->conf->mem, out, name, f->at->line);
+}
+
+int conf_field_bus(struct mem *mem, struct conf_endpoint *out, const char *name, unsigned line)
+{
+	struct conf_endpoint e = {.line = line};
+	size_t n = strlen(name);
+	int rc = conf_field_copy(mem, &e.service, name, n);
+	if (rc == 0 && (e.text = mem_alloc(mem, n + sizeof "bus:")) == NULL) {
+		mem_free(mem, e.service);
+		rc = ERR_NOMEM;
+	}
+	if (rc != 0)
+		return rc;
+	memcpy(e.text, "bus:", 4);
+	memcpy(e.text + 4, name, n + 1);
+	*out = e;
+	return 0;
 }
 
 static int set_endpoint(
@@ -46,6 +82,9 @@ static int set_endpoint(
 	struct mem *mem = f->conf->mem;
 	const char *text = f->at->value;
 	struct conf_value_address a;
+	const char *name = conf_value_bus_name(text);
+	if (name != NULL)
+		return set_bus_name(f, out, name, expected);
 	int rc = conf_value_address(&a, f->key->type, text, expected);
 	if (rc != 0)
 		return rc;
@@ -70,31 +109,60 @@ static int set_endpoint(
 
 static bool same_endpoint(const struct conf_endpoint *a, const struct conf_endpoint *b)
 {
+	if (a->service != NULL || b->service != NULL)
+		return a->service != NULL && b->service != NULL &&
+		       strcasecmp(a->service, b->service) == 0;
 	if (a->host != NULL && b->host != NULL)
 		return a->port == b->port && strcmp(a->host, b->host) == 0;
 	return a->host == NULL && b->host == NULL && addr_equal(&a->addr, &b->addr);
 }
 
-/* Appends; the endpoint becomes the service's.  0 or ERR_NOMEM. */
-static int append_server(struct mem *mem, struct conf_service *s, const struct conf_endpoint *e)
+int conf_field_append(
+	struct mem *mem, struct conf_endpoint **array, size_t *n, const struct conf_endpoint *e)
 {
 	/* Room grows by doubling: it is full whenever the number is a power of two. */
-	if ((s->n_servers & (s->n_servers - 1)) == 0) {
-		size_t room = s->n_servers > 0 ? 2 * s->n_servers : 1;
-		void *grown = mem_resize(mem, s->servers, room * sizeof *s->servers);
+	if ((*n & (*n - 1)) == 0) {
+		size_t room = *n > 0 ? 2 * *n : 1;
+		void *grown = mem_resize(mem, *array, room * sizeof **array);
 		if (grown == NULL)
 			return ERR_NOMEM;
-		s->servers = grown;
+		*array = grown;
 	}
-	s->servers[s->n_servers++] = *e;
+	(*array)[(*n)++] = *e;
 	return 0;
+}
+
+/* One more of a key that may be repeated, though not with the same value. */
+static int add_to(const struct conf_field *f, struct conf_endpoint **array, size_t *n, size_t max,
+	const char **expected)
+{
+	struct mem *mem = f->conf->mem;
+	struct conf_endpoint e;
+	if (*n == max) {
+		conf_errors_add(f->errors, f->at, "expected at most %zu %ss in a section", max,
+			f->key->name);
+		return 0;
+	}
+	int rc = set_endpoint(f, &e, expected);
+	if (rc != 0)
+		return rc;
+	for (size_t i = 0; i < *n; i++) {
+		if (same_endpoint(&(*array)[i], &e)) {
+			conf_errors_add(f->errors, f->at, "the same %s stands in line %u",
+				f->key->name, (*array)[i].line);
+			conf_field_free_endpoint(mem, &e);
+			return 0;
+		}
+	}
+	rc = conf_field_append(mem, array, n, &e);
+	if (rc != 0)
+		conf_field_free_endpoint(mem, &e);
+	return rc;
 }
 
 static int add_server(const struct conf_field *f, const char **expected)
 {
-	struct mem *mem = f->conf->mem;
 	struct conf_service *s = f->service;
-	struct conf_endpoint e;
 	assert(s != NULL);
 	if (f->conf->role == CONF_SEGMENT && f->first != 0) {
 		conf_errors_add(f->errors, f->at,
@@ -102,26 +170,7 @@ static int add_server(const struct conf_field *f, const char **expected)
 			f->first);
 		return 0;
 	}
-	if (s->n_servers == CONF_SERVERS_MAX) {
-		conf_errors_add(f->errors, f->at, "expected at most %d servers in a section",
-			CONF_SERVERS_MAX);
-		return 0;
-	}
-	int rc = set_endpoint(f, &e, expected);
-	if (rc != 0)
-		return rc;
-	for (size_t i = 0; i < s->n_servers; i++) {
-		if (same_endpoint(&s->servers[i], &e)) {
-			conf_errors_add(f->errors, f->at, "the same server stands in line %u",
-				s->servers[i].line);
-			free_endpoint(mem, &e);
-			return 0;
-		}
-	}
-	rc = append_server(mem, s, &e);
-	if (rc != 0)
-		free_endpoint(mem, &e);
-	return rc;
+	return add_to(f, &s->servers, &s->n_servers, CONF_SERVERS_MAX, expected);
 }
 
 static int add_resolver(const struct conf_field *f, const char **expected)
@@ -192,6 +241,12 @@ static int set(const struct conf_field *f, const char **expected)
 		return set_endpoint(f, field, expected);
 	case CONF_SERVER:
 		return add_server(f, expected);
+	case CONF_LISTEN:
+		return add_to(
+			f, &f->conf->listens, &f->conf->n_listens, CONF_LISTENS_MAX, expected);
+	case CONF_CONNECT:
+		return add_to(
+			f, &f->conf->connects, &f->conf->n_connects, CONF_CONNECTS_MAX, expected);
 	case CONF_RESOLVER:
 		return add_resolver(f, expected);
 	case CONF_NAME:
@@ -206,6 +261,10 @@ static int set(const struct conf_field *f, const char **expected)
 		return conf_value_switch(field, text);
 	case CONF_MODE:
 		return conf_value_mode(field, text);
+	case CONF_BALANCE:
+		return conf_value_balance(field, text);
+	case CONF_FANOUT:
+		return conf_value_fanout(field, text);
 	case CONF_LEVEL:
 		return conf_value_level(field, text);
 	case CONF_DURATION:

@@ -24,6 +24,16 @@ int conf_field_set(const struct conf_field *f);
 /* A copy of n bytes in place of *out, which is freed.  0 or ERR_NOMEM. */
 int conf_field_copy(struct mem *mem, char **out, const char *s, size_t n);
 
+/* The endpoint of bus:NAME.  0 or ERR_NOMEM. */
+int conf_field_bus(struct mem *mem, struct conf_endpoint *out, const char *name, unsigned line);
+
+/* Appends to an array, whose endpoint it becomes.  0 or ERR_NOMEM. */
+int conf_field_append(
+	struct mem *mem, struct conf_endpoint **array, size_t *n, const struct conf_endpoint *e);
+
+/* Frees what it holds. */
+void conf_field_free_endpoint(struct mem *mem, struct conf_endpoint *e);
+
 /* Frees all that the service holds. */
 void conf_field_fini(struct mem *mem, struct conf_service *service);
 

@@ -119,6 +119,28 @@ int conf_value_switch(bool *out, const char *text)
 	return 0;
 }
 
+int conf_value_balance(enum conf_balance *out, const char *text)
+{
+	if (strcasecmp(text, "round_robin") == 0 || strcasecmp(text, "round robin") == 0)
+		*out = CONF_ROUND_ROBIN;
+	else if (strcasecmp(text, "least_sessions") == 0 || strcasecmp(text, "least sessions") == 0)
+		*out = CONF_LEAST_SESSIONS;
+	else
+		return ERR_INVALID;
+	return 0;
+}
+
+int conf_value_fanout(enum conf_fanout *out, const char *text)
+{
+	if (strcasecmp(text, "one") == 0)
+		*out = CONF_FANOUT_ONE;
+	else if (strcasecmp(text, "all") == 0)
+		*out = CONF_FANOUT_ALL;
+	else
+		return ERR_INVALID;
+	return 0;
+}
+
 int conf_value_level(enum log_level *out, const char *text)
 {
 	for (unsigned i = LOG_ERROR; i <= LOG_DEBUG; i++) {
@@ -231,7 +253,7 @@ static int parse_tcp(struct conf_value_address *out, enum conf_type type, const 
 		return 0;
 	if (check_host(host, n, expected) != 0)
 		return ERR_INVALID;
-	if (type == CONF_BIND) {
+	if (type == CONF_BIND || type == CONF_LISTEN) {
 		*expected = "an IPv4 or [IPv6] address here, not a host name";
 		return ERR_INVALID;
 	}
@@ -263,6 +285,12 @@ static int parse_unix(struct addr *out, const char *text, const char **expected)
 		return ERR_INVALID;
 	}
 	return 0;
+}
+
+const char *conf_value_bus_name(const char *text)
+{
+	bool is_name = strncasecmp(text, "bus:", 4) == 0 && strncmp(text + 4, "//", 2) != 0;
+	return is_name ? text + 4 : NULL;
 }
 
 int conf_value_address(struct conf_value_address *out, enum conf_type type, const char *text,

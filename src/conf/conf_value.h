@@ -21,6 +21,10 @@ int conf_value_number(
 
 int conf_value_mode(enum conf_mode *out, const char *text);
 
+int conf_value_balance(enum conf_balance *out, const char *text);
+
+int conf_value_fanout(enum conf_fanout *out, const char *text);
+
 int conf_value_level(enum log_level *out, const char *text);
 
 /* "on" or "off", in any case. */
@@ -35,7 +39,10 @@ struct conf_value_address {
 	bool secured;
 };
 
-/* A bind= (CONF_BIND) or server= (CONF_SERVER) address. */
+/* The name in bus:NAME, which is no address; NULL where the text is something else. */
+const char *conf_value_bus_name(const char *text);
+
+/* An address; of CONF_BIND and CONF_LISTEN a literal one, otherwise perhaps a host's name. */
 int conf_value_address(struct conf_value_address *out, enum conf_type type, const char *text,
 	const char **expected);
 

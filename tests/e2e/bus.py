@@ -36,8 +36,9 @@ class Node:
         self._folder = folder
 
     def section(self, name, bind, *servers, **keys):
-        """Adds a service; a key whose value is None is left out."""
-        lines = [("bind", bind)] + [("server", server) for server in servers]
+        """Adds a service; a bind or a key whose value is None is left out."""
+        lines = [("bind", bind)] if bind is not None else []
+        lines += [("server", server) for server in servers]
         lines += [(key, value) for key, value in keys.items() if value is not None]
         self.sections.append((name, lines))
 
@@ -107,13 +108,14 @@ class Keys:
 
 
 class Bus:
-    """One controller and any number of segments.  Nothing of it outlives close()."""
+    """A controller and any number of segments; further controllers where asked for.  Nothing of it
+    outlives close()."""
 
     def __init__(self, folder):
         self.folder = folder
         self.ports = Ports()
         self.controller = Node(folder, "controller", "controller")
-        self.segments = []
+        self.segments, self.others = [], []
         self.keys = None  # of secured links
         self._things = []  # streams, listeners, servers, relays: in order of creation
         self._numbers = 0
@@ -147,6 +149,11 @@ class Bus:
             if "token" not in node.options:
                 self.keys.issue(node.name, node.program)
                 node.options.update(self.keys.options(node.name))
+
+    def other_controller(self):
+        node = Node(self.folder, "controller", f"controller{len(self.others) + 2}")
+        self.others.append(node)
+        return node
 
     def service(self, *backends, name=None, front="tcp", link=None, relay=None,
                 segment_keys=None, **keys):
@@ -194,7 +201,10 @@ class Bus:
 
     def daemons(self):
         """The runs of all nodes, the oldest first."""
-        return [run for node in [self.controller, *self.segments] for run in node.runs]
+        return [run for node in self._nodes() for run in node.runs]
+
+    def _nodes(self):
+        return [self.controller, *self.others, *self.segments]
 
     # --- around it ---
 
@@ -267,7 +277,7 @@ class Bus:
         return wrong
 
     def print_logs(self):
-        for node in [self.controller, *self.segments]:
+        for node in self._nodes():
             for number, run in enumerate(node.runs, 1):
                 print(f"--- {node.name}.ini ---\n{node.text()}")
                 print(f"--- {node.name}, run {number}, exit {run.process.returncode} ---")

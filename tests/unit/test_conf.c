@@ -167,6 +167,16 @@ static const struct {
 	/* secured links, in either order of the sections */
 	{C, "[a]\n" OK "server=bus://h:3\nserver=BUS+unix:///s\n" FILES},
 	{S, FILES "[a]\nbind=bus+unix://@s\n" SERVER "[b]\nbind=bus+unix://@s\n" SERVER},
+	/* links that segments dial: what leads there needs no address */
+	{C, "[Cloudbus]\nlisten=tcp://127.0.0.1:7\nlisten=unix://@l\n[a]\n" BIND
+	    "[b]\nbind=unix:///b\nserver=bus:x y\nserver=BUS:z\nserver=tcp://h:2\n"
+	    "balance=Least_Sessions\nfanout=ALL\n"},
+	{C, "[a]\n" BIND "balance=round robin\nfanout=one\n[Cloudbus]\nlisten=tcp://[::1]:1\n"},
+	{C, "[Cloudbus]\nlisten=tcp://127.0.0.1:7\n[a]\n" OK},
+	{S, "[a]\n" SERVER "[b]\n" OK "[Cloudbus]\nconnect=tcp://h:1\nconnect=tcp://h:2\n"
+	    "connect=unix:///c\ntransports=3\n"},
+	{C, FILES "listen=bus://127.0.0.1:7\n[a]\n" BIND},
+	{S, FILES "connect=bus://h:7\n[a]\n" SERVER},
 	/* the same host on two ports, or a name and its address, are two servers */
 	{C, "[a]\n" OK "server=tcp://h:3\nserver=tcp://h.:2\nserver=tcp://127.0.0.1:2\n"},
 	{C, "[b\xc3\xbc"
@@ -179,6 +189,41 @@ START_TEST(good_texts_are_taken)
 	ck_assert_str_eq(said, "");
 	ck_assert_int_eq(rc, 0);
 	ck_assert_uint_ge(conf->n_services, 1);
+}
+END_TEST
+
+START_TEST(a_service_without_a_server_leads_to_its_name)
+{
+	ck_assert_int_eq(parse(C, "[Cloudbus]\nlisten=tcp://127.0.0.1:7\nlisten=unix://@l\n"
+				  "[Web]\n" BIND "[b]\nbind=unix:///b\nservice=Other\n"
+				  "[c]\nbind=unix:///c\nserver=bus:Far\nserver=tcp://h:2\n"),
+		0);
+	static const char *const names[] = {"Web", "Other", "Far"};
+	ck_assert_uint_eq(conf->n_listens, 2);
+	ck_assert_uint_eq(addr_port(&conf->listens[0].addr), 7);
+	for (int i = 0; i < 3; i++) {
+		const struct conf_service *s = &conf->services[i];
+		ck_assert_uint_eq(s->n_servers, i == 2 ? 2 : 1);
+		ck_assert_str_eq(s->servers[0].service, names[i]);
+		ck_assert_int_eq(strncmp(s->servers[0].text, "bus:", 4), 0);
+		ck_assert_int_eq(s->balance, CONF_ROUND_ROBIN);
+		ck_assert_int_eq(s->fanout, CONF_FANOUT_ONE);
+	}
+	ck_assert_ptr_null(conf->services[2].servers[1].service);
+}
+END_TEST
+
+START_TEST(a_segment_that_dials_needs_no_bind)
+{
+	ck_assert_int_eq(parse(S, "[Cloudbus]\nconnect=tcp://C.example:7\nconnect=tcp://"
+				  "[::1]:8\n[a]\n" SERVER),
+		0);
+	ck_assert_uint_eq(conf->n_connects, 2);
+	ck_assert_str_eq(conf->connects[0].host, "c.example");
+	ck_assert_uint_eq(conf->connects[0].port, 7);
+	ck_assert_ptr_null(conf->connects[1].host);
+	ck_assert_ptr_null(conf->services[0].bind.text);
+	ck_assert_uint_eq(conf->transports, 8);
 }
 END_TEST
 
@@ -223,7 +268,8 @@ END_TEST
 #define X "x.ini:"
 #define BUS ", and between nodes bus:// for tcp:// and bus+unix:// for unix://"
 #define BINDS "tcp://IPv4:port, tcp://[IPv6]:port, unix:///path or unix://@name" BUS
-#define SERVERS                                                                                    \
+#define SERVERS CONNECTS "; on a controller with listen= also bus:SERVICE"
+#define CONNECTS                                                                                   \
 	"tcp://IPv4:port, tcp://[IPv6]:port, tcp://host:port, unix:///path or unix://@name" BUS
 #define HERE "tcp:// or unix:// here; bus:// leads from node to node only"
 #define NAMES "a name of 1 to 255 bytes of UTF-8 without control characters"
@@ -252,6 +298,55 @@ static const struct {
 		  "not a host name\n" X
 		  "3: [a] backend: \"tcp://h\": expected a port from 1 to 65535\n"},
 	{C, "[a]\nbind=\n" SERVER, X "2: [a] bind: \"\": expected " BINDS "\n"},
+	/* links that segments dial */
+	{C, "[a]\n" BIND "server=bus:x\n",
+		X "3: [a] server: \"bus:x\": expected listen= in [Cloudbus] for it: segments that "
+		  "serve a name dial there\n"},
+	{C, "[a]\n" BIND, X "1: [a] server: the key is missing; expected " SERVERS "\n"},
+	{S, "[a]\n" SERVER, X "1: [a] bind: the key is missing; expected " BINDS "\n"},
+	{C, "[Cloudbus]\nlisten=tcp://127.0.0.1:7\n[a]\n" SERVER,
+		X "3: [a] bind: the key is missing; expected " BINDS "\n"},
+	{S, "[Cloudbus]\nconnect=tcp://h:7\n[a]\n" BIND,
+		X "3: [a] server: the key is missing; expected " SERVERS "\n"},
+	{C, "[Cloudbus]\nlisten=tcp://h:7\n[a]\n" BIND, /* one error, not two */
+		X "2: [Cloudbus] listen: \"tcp://h:7\": expected an IPv4 or [IPv6] address here, "
+		  "not a host name\n"},
+	{S, "[Cloudbus]\nconnect=udp://h:7\n[a]\n" SERVER,
+		X "2: [Cloudbus] connect: \"udp://h:7\": expected " CONNECTS "\n"},
+	{C, "[Cloudbus]\nlisten=tcp://127.0.0.1:1\n[a]\n" OK,
+		X "4: [a] bind: \"tcp://127.0.0.1:1\": segments dial to it, as line 2 says\n"},
+	{C, "[Cloudbus]\nlisten=tcp://127.0.0.1:7\nlisten=tcp://127.0.0.1:7\n[a]\n" BIND,
+		X
+		"3: [Cloudbus] listen: \"tcp://127.0.0.1:7\": the same listen stands in line 2\n"},
+	{C, "[a]\n" OK "balance=least_sessions\nfanout=all\n",
+		X "1: [a] balance: expected only where a server is bus:SERVICE\n" X
+		  "1: [a] fanout: expected only where a server is bus:SERVICE\n"},
+	{C, "[Cloudbus]\nlisten=tcp://127.0.0.1:7\n[a]\n" BIND "balance=random\nfanout=2\n",
+		X "5: [a] balance: \"random\": expected round_robin or least_sessions\n" X
+		  "6: [a] fanout: \"2\": expected one or all\n"},
+	{C,
+		"[Cloudbus]\nlisten=tcp://127.0.0.1:7\n[a]\n" BIND "server=bus:\nserver=bus:x\n"
+		"server=BUS:X\n",
+		X
+		"5: [a] server: \"bus:\": expected a name of 1 to 255 bytes of UTF-8 after bus:\n" X
+		"7: [a] server: \"BUS:X\": the same server stands in line 6\n"},
+	{S, "[Cloudbus]\nconnect=bus:x\n[a]\nserver=bus:y\nbind=bus:z\n",
+		X "2: [Cloudbus] connect: \"bus:x\": expected an address here; bus:SERVICE is a "
+		  "controller's server\n" X
+		  "4: [a] server: \"bus:y\": expected an address here; bus:SERVICE is a "
+		  "controller's server\n" X
+		  "5: [a] bind: \"bus:z\": expected an address here; bus:SERVICE is a "
+		  "controller's server\n"},
+	{C, "[Cloudbus]\nconnect=tcp://h:1\n[a]\n" OK,
+		X "2: [Cloudbus] connect: \"tcp://h:1\": expected only in the file of a segment\n"},
+	{S, "[Cloudbus]\nlisten=tcp://127.0.0.1:7\n[a]\n" OK,
+		X "2: [Cloudbus] listen: \"tcp://127.0.0.1:7\": expected only in the file of a "
+		  "controller\n"},
+	{C, "[Cloudbus]\nlisten=bus://127.0.0.1:7\ntrust=t\ntoken=k\n[a]\n" BIND,
+		X "2: [Cloudbus] listen: \"bus://127.0.0.1:7\": expected identity= in [Cloudbus] "
+		  "for it\n"},
+	{S, "[Cloudbus]\nconnect=bus://h:7\ntrust=t\nidentity=i\n[a]\n" SERVER,
+		X "2: [Cloudbus] connect: \"bus://h:7\": expected token= in [Cloudbus] for it\n"},
 	/* secured addresses: from node to node, with all that it takes, and not plain as well */
 	{C, FILES "[a]\nbind=bus://127.0.0.1:1\n" SERVER,
 		X "6: [a] bind: \"bus://127.0.0.1:1\": expected " HERE "\n"},
@@ -418,6 +513,24 @@ START_TEST(servers_and_resolvers_have_a_limit)
 	ck_assert_str_eq(said,
 		X "10: [Cloudbus] dns: \"192.0.2.8\": expected at most 8 name servers\n" X
 		  "77: [a] server: \"tcp://h:65\": expected at most 64 servers in a section\n");
+	free(t.s);
+}
+END_TEST
+
+START_TEST(links_and_what_they_announce_have_a_limit)
+{
+	struct text t = {.n = 0};
+	add(&t, "[Cloudbus]\n");
+	for (int i = 0; i < CONF_CONNECTS_MAX + 1; i++)
+		add(&t, "connect=tcp://h:%d\n", i + 1);
+	for (int i = 0; i < CONF_ANNOUNCED_MAX + 1; i++)
+		add(&t, "[s%d]\n" SERVER, i);
+	ck_assert_int_eq(parse_bytes(S, t.s, t.n), ERR_INVALID);
+	ck_assert_str_eq(said,
+		X "18: [Cloudbus] connect: \"tcp://h:17\": expected at most 16 connects in a "
+		  "section\n" X
+		  "2: [Cloudbus] connect: expected at most 16384 services with it; there are "
+		  "16385\n");
 	free(t.s);
 }
 END_TEST
@@ -665,6 +778,8 @@ int main(void)
 	TCase *t = add_case(s, "good");
 	tcase_add_test(t, the_least_text_has_the_defaults);
 	tcase_add_test(t, every_key_goes_where_it_belongs);
+	tcase_add_test(t, a_service_without_a_server_leads_to_its_name);
+	tcase_add_test(t, a_segment_that_dials_needs_no_bind);
 	tcase_add_test(t, a_secured_endpoint_says_so);
 	tcase_add_test(t, a_relative_path_stands_beside_the_file);
 	tcase_add_loop_test(t, good_texts_are_taken, 0, COUNT(good));
@@ -674,6 +789,7 @@ int main(void)
 	t = add_case(s, "limits");
 	tcase_add_test(t, names_have_255_bytes);
 	tcase_add_test(t, servers_and_resolvers_have_a_limit);
+	tcase_add_test(t, links_and_what_they_announce_have_a_limit);
 	tcase_add_test(t, case_48_sections_up_to_the_limit_take_bounded_time);
 	tcase_add_test(t, case_48_all_sections_alike_take_bounded_time);
 	tcase_add_test(t, case_48_a_line_of_a_mebibyte_is_one_error);

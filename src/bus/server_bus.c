@@ -1,0 +1,76 @@
+#include "bus/server_bus.h"
+
+#include "base/err.h"
+
+#include <string.h>
+
+struct server_bus {
+	struct server server;
+	struct registry *registry;
+	struct registry_name *name;
+};
+
+static struct server_bus *bus_of(const struct server *server)
+{
+	return container_of(server, struct server_bus, server);
+}
+
+static void free_it(struct server *server)
+{
+	struct server_bus *sb = bus_of(server);
+	registry_unref(sb->registry, sb->name);
+	mem_free(sb->registry->bus->mem, sb);
+}
+
+static size_t members(struct server *server, struct server_member *m, size_t room)
+{
+	struct server_bus *sb = bus_of(server);
+	struct transport *t[CONF_SERVERS_MAX];
+	size_t n;
+	if (server->service->fanout == CONF_FANOUT_ALL) {
+		n = registry_all(sb->name, t, room < CONF_SERVERS_MAX ? room : CONF_SERVERS_MAX);
+	} else {
+		t[0] = registry_next(sb->name, server->service->balance);
+		n = t[0] != NULL ? 1 : 0;
+	}
+	for (size_t i = 0; i < n; i++)
+		m[i] = (struct server_member){.t = t[i], .name = server->conf->service};
+	return n;
+}
+
+static bool is_up(const struct server *server)
+{
+	return registry_count(bus_of(server)->name) > 0;
+}
+
+static bool kick(struct server *server, uint64_t until)
+{
+	(void)server;
+	(void)until;
+	return false;
+}
+
+static const struct server_ops ops = {
+	.free = free_it, .members = members, .is_up = is_up, .kick = kick};
+
+int server_bus_new(struct server **out, const struct server_options *opt)
+{
+	struct mem *mem = opt->registry->bus->mem;
+	const char *name = opt->conf->service;
+	struct server_bus *sb = mem_zalloc(mem, sizeof *sb);
+	if (sb == NULL)
+		return ERR_NOMEM;
+	sb->server = (struct server){.ops = &ops,
+		.conf = opt->conf,
+		.service = opt->service,
+		.up = opt->up,
+		.owner = opt->owner};
+	sb->registry = opt->registry;
+	sb->name = registry_ref(opt->registry, name, strlen(name));
+	if (sb->name == NULL) {
+		mem_free(mem, sb);
+		return ERR_NOMEM;
+	}
+	*out = &sb->server;
+	return 0;
+}

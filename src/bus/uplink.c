@@ -1,0 +1,72 @@
+#include "bus/uplink.h"
+
+#include "base/log.h"
+
+_Static_assert((int)CONF_ANNOUNCED_MAX == (int)WIRE_NAMES_MAX, "what a file may have is announced");
+
+static struct uplink *uplink_of(const struct dialer *d)
+{
+	return container_of(d, struct uplink, dialer);
+}
+
+static const char *text_of(const struct dialer *d)
+{
+	return uplink_of(d)->conf->text;
+}
+
+static void on_up(struct dialer *d, struct transport *t)
+{
+	if (roster_join(uplink_of(d)->roster, t) == 0)
+		return;
+	log_error("link %s: no memory to announce services on it", text_of(d));
+	transport_goaway(t, WIRE_INTERNAL);
+}
+
+static void on_open(struct dialer *d, struct transport *t, struct mux_stream *stream,
+	const struct wire_open *open)
+{
+	directory_open(uplink_of(d)->directory, t, stream, open);
+}
+
+static void on_announced(struct dialer *d, struct transport *t)
+{
+	roster_more(uplink_of(d)->roster, t);
+}
+
+static void on_vouched(struct dialer *d, struct transport *t)
+{
+	roster_repeat(uplink_of(d)->roster, t);
+}
+
+static void on_closed(struct dialer *d, struct transport *t)
+{
+	roster_leave(uplink_of(d)->roster, t);
+}
+
+static const struct dialer_ops ops = {.peer = "controller",
+	.text = text_of,
+	.up = on_up,
+	.open = on_open,
+	.announced = on_announced,
+	.vouched = on_vouched,
+	.closed = on_closed};
+
+int uplink_start(struct uplink *u, struct bus *bus, const struct uplink_options *opt)
+{
+	*u = (struct uplink){.conf = opt->conf, .directory = opt->directory, .roster = opt->roster};
+	struct dialer_options dial = {.ops = &ops,
+		.addr = opt->conf->addr,
+		.secured = opt->conf->secured,
+		.host = opt->conf->host,
+		.port = opt->conf->port,
+		.stopped = opt->stopped};
+	int rc = dialer_init(&u->dialer, bus, &dial);
+	if (rc == 0)
+		dialer_use(&u->dialer);
+	return rc;
+}
+
+void uplink_stop(struct uplink *u)
+{
+	dialer_fini(&u->dialer);
+}

@@ -1,0 +1,633 @@
+"""Links that segments dial: they announce what they serve, and the controller leads there."""
+
+import re
+import signal
+
+import pytest
+
+import daemon
+import proto
+from net import FIN, RST, echo, name_server_of, pattern
+from wait import Task, eventually, remains
+
+MIB = 1 << 20
+
+
+class Hub:
+    """A controller with listen=, and how to get segments to it."""
+
+    def __init__(self, bus, node=None):
+        self.bus, self.node = bus, node or bus.controller
+        self.address = bus.address()
+        self.node.options["listen"] = self.address
+
+    def service(self, name, *servers, **keys):
+        url = self.bus.address()
+        self.node.section(name, url, *servers, **keys)
+        return url
+
+    def serving(self, times=1):
+        """Waits until whole lists have come so often."""
+        eventually(lambda: len(re.findall(r"segment \S+: serves \d+ services",
+                                          self.node.daemon.log())) >= times,
+                   f"{times} lists of services")
+
+
+def dialler(bus, *hubs, **services):
+    """A segment that dials hubs; not started yet."""
+    node = bus.segment()
+    node.options["connect"] = [hub.address for hub in hubs]
+    for name, server in services.items():
+        node.section(name, None, getattr(server, "url", server))
+    return node
+
+
+def answer(bus, url):
+    """What a server that speaks first says through a service."""
+    client = bus.connect(url)
+    said, how = client.recv_end()
+    client.close()
+    assert how == FIN
+    return said.decode()
+
+
+def three(bus, hub, name="web"):
+    """Three segments of one name, which say who they are."""
+    nodes = [dialler(bus, hub, **{name: bus.serve(name_server_of(str(i)))}) for i in range(3)]
+    for number, node in enumerate(nodes, 1):
+        node.start()
+        hub.serving(number)
+    return nodes
+
+
+def test_a_segment_without_an_address_is_reached(bus):
+    hub = Hub(bus)
+    url = hub.service("Web")
+    bus.controller.start()
+    node = dialler(bus, hub, wEB=bus.serve(echo)).start()
+    hub.serving()
+    client = bus.connect(url)
+    client.send(b"ping")
+    client.fin()
+    assert client.recv_end() == (b"ping", FIN)
+    assert node.logged(r"link tcp://\S+: up")
+
+
+def test_large_transfers_both_ways(bus):
+    hub = Hub(bus)
+    url = hub.service("web")
+    bus.controller.start()
+    dialler(bus, hub, web=bus.serve(echo)).start()
+    hub.serving()
+    client, data = bus.connect(url), pattern(16 * MIB)
+    sender = Task(lambda: (client.send(data), client.fin()))
+    got, how = client.recv_end()
+    sender.result()
+    assert how == FIN and got == data
+
+
+def test_sessions_rotate_over_segments(bus):
+    hub = Hub(bus)
+    url = hub.service("web")
+    bus.controller.start()
+    three(bus, hub)
+    said = [answer(bus, url) for _ in range(30)]
+    assert sorted(said[:3]) == ["0", "1", "2"]
+    assert said == said[:3] * 10
+
+
+def test_least_sessions(bus):
+    hub = Hub(bus)
+    url = hub.service("web", balance="least_sessions")
+    bus.controller.start()
+    listeners = [bus.listen() for _ in range(3)]
+    for number, listener in enumerate(listeners, 1):
+        dialler(bus, hub, web=listener).start()
+        hub.serving(number)
+    # Three sessions, one each; two of them end, and the next two take their places.
+    pairs = []
+    for listener in listeners:
+        client = bus.connect(url)
+        client.send(b"x")
+        pairs.append((client, listener.accept()))
+        assert pairs[-1][1].recv_exactly(1) == b"x"
+    for client, server in pairs[1:]:
+        client.fin()
+        server.fin()
+        assert server.recv_end() == client.recv_end() == (b"", FIN)
+    for _ in range(2):
+        bus.connect(url).send(b"y")
+    for listener in listeners[1:]:
+        assert listener.accept().recv_exactly(1) == b"y"
+    listeners[0].untouched(0.3)
+
+
+def test_fanout_all_half_duplex(bus):
+    """All three have the request; the first to answer has the session."""
+    hub = Hub(bus)
+    url = hub.service("web", fanout="all", mode="half duplex")
+    bus.controller.start()
+    listeners = [bus.listen() for _ in range(3)]
+    for number, listener in enumerate(listeners, 1):
+        dialler(bus, hub, web=listener).start()
+        hub.serving(number)
+    client = bus.connect(url)
+    client.send(b"question")
+    servers = [listener.accept() for listener in listeners]
+    for server in servers:
+        assert server.recv_exactly(8) == b"question"
+    servers[1].send(b"answer")
+    assert client.recv_exactly(6) == b"answer"
+    for loser in (servers[0], servers[2]):
+        assert loser.recv_end() == (b"", RST)
+    client.send(b"more")
+    assert servers[1].recv_exactly(4) == b"more"
+
+
+def test_fanout_all_full_duplex_has_who_is_there(bus):
+    hub = Hub(bus)
+    url = hub.service("web", fanout="all", mode="full duplex")
+    bus.controller.start()
+    nodes = three(bus, hub)
+    for left in (3, 2, 1):
+        client = bus.connect(url)
+        said, how = client.recv_end()
+        assert how == FIN and sorted(said.decode()) == ["0", "1", "2"][:left]
+        client.close()
+        nodes[left - 1].daemon.stop()
+    bus.refused(url)
+
+
+def test_a_name_that_nobody_serves_refuses_at_once(bus):
+    hub = Hub(bus)
+    url = hub.service("web", connect_timeout="1h")
+    other = hub.service("other", "bus:elsewhere", connect_timeout="1h")
+    bus.controller.start()
+    bus.refused(url)
+    node = dialler(bus, hub, web=bus.serve(name_server_of("here"))).start()
+    hub.serving()
+    assert answer(bus, url) == "here"
+    bus.refused(other)
+    node.stop()
+    bus.refused(url)
+    log = bus.controller.daemon.log()
+    assert len(re.findall(r"service \[web\]: client \S+ refused: no segment serves it now",
+                          log)) == 2
+
+
+def test_a_name_beside_an_address(bus):
+    """Members of both kinds; a dialled one is still waited for."""
+    hub = Hub(bus)
+    bind = bus.address()
+    url = hub.service("web", "bus:far", bind, mode="full duplex")
+    bus.controller.start()
+    client = bus.connect(url)
+    client.silent(0.3)
+    near = bus.segment()
+    near.section("web", bind, bus.serve(name_server_of("n")).url)
+    near.start()
+    assert client.recv_end() == (b"n", FIN)
+    dialler(bus, hub, far=bus.serve(name_server_of("f"))).start()
+    hub.serving()
+    assert sorted(bus.connect(url).recv_end()[0]) == sorted(b"nf")
+
+
+def test_segment_killed_in_mid_stream(bus):
+    """Its sessions are reset; new ones go to the others at once; it comes back."""
+    hub = Hub(bus)
+    url = hub.service("web")
+    bus.controller.start()
+    listeners = [bus.listen() for _ in range(2)]
+    nodes = [dialler(bus, hub, web=listener) for listener in listeners]
+    for number, node in enumerate(nodes, 1):
+        node.start()
+        hub.serving(number)
+    pairs = [(bus.connect(url), listener.accept()) for listener in listeners]
+    for client, server in pairs:
+        client.send(b"up")
+        assert server.recv_exactly(2) == b"up"
+        server.send(b"down")
+        assert client.recv_exactly(4) == b"down"
+    nodes[0].daemon.kill()
+    assert pairs[0][0].recv_end() == (b"", RST)
+    assert pairs[0][1].recv_end() == (b"", RST)
+    for _ in range(3):
+        client, server = bus.connect(url), listeners[1].accept()
+        client.send(b"there")
+        assert server.recv_exactly(5) == b"there"
+    nodes[0].start()
+    hub.serving(3)
+    got = [bus.connect(url), bus.connect(url)]
+    for client in got:
+        client.send(b"again")
+    for listener in listeners:
+        assert listener.accept().recv_exactly(5) == b"again"
+    pairs[1][1].send(b"still here")
+    assert pairs[1][0].recv_exactly(10) == b"still here"
+
+
+def test_controller_restarts(bus):
+    hub = Hub(bus)
+    url = hub.service("web")
+    bus.controller.start()
+    node = dialler(bus, hub, web=bus.serve(name_server_of("here"))).start()
+    hub.serving()
+    for kill in (True, False):
+        if kill:
+            bus.controller.daemon.kill()
+        else:
+            bus.controller.daemon.stop()
+        bus.controller.start()
+        hub.serving()
+        assert answer(bus, url) == "here"
+    assert node.running()
+
+
+def test_two_controllers(bus):
+    """A segment stays connected to both; one that dies takes only its own sessions along."""
+    hubs = [Hub(bus), Hub(bus, bus.other_controller())]
+    urls = [hub.service("web") for hub in hubs]
+    backend = bus.listen()
+    node = dialler(bus, *hubs, web=backend)
+    node.start()
+    for hub in hubs:
+        hub.node.start()
+    for hub in hubs:
+        hub.serving()
+    pairs = [(bus.connect(url), backend.accept()) for url in urls]
+    for client, server in pairs:
+        client.send(b"x")
+        assert server.recv_exactly(1) == b"x"
+    hubs[0].node.daemon.kill()
+    assert pairs[0][0].recv_end() == (b"", RST)
+    assert pairs[0][1].recv_end() == (b"", RST)
+    pairs[1][1].send(b"unhurt")
+    assert pairs[1][0].recv_exactly(6) == b"unhurt"
+    client, server = bus.connect(urls[1]), backend.accept()
+    server.send(b"new")
+    assert client.recv_exactly(3) == b"new"
+    hubs[0].node.start()
+    hubs[0].serving()
+    client, server = bus.connect(urls[0]), backend.accept()
+    server.send(b"back")
+    assert client.recv_exactly(4) == b"back"
+
+
+def test_case_26_segment_drains(bus):
+    """GOAWAY: its sessions go on, new ones go elsewhere."""
+    hub = Hub(bus)
+    url = hub.service("web")
+    bus.controller.start()
+    listeners = [bus.listen() for _ in range(2)]
+    nodes = [dialler(bus, hub, web=listener) for listener in listeners]
+    for number, node in enumerate(nodes, 1):
+        node.start()
+        hub.serving(number)
+    client, server = bus.connect(url), listeners[0].accept()
+    nodes[0].daemon.terminate()
+    bus.controller.daemon.wait_log(r"segment \S+: goes away \(shutting down\)")
+    for _ in range(3):
+        bus.connect(url).send(b"n")
+        assert listeners[1].accept().recv_exactly(1) == b"n"
+    server.send(b"late")
+    assert client.recv_exactly(4) == b"late"
+    remains(nodes[0].daemon.running, 0.3, "the drain waits")
+    client.fin()
+    server.fin()
+    assert server.recv_end() == (b"", FIN)
+    assert nodes[0].daemon.wait_exit() == 0
+
+
+def test_drain_timeout_cuts_off(bus):
+    hub = Hub(bus)
+    url = hub.service("web")
+    bus.controller.options["drain_timeout"] = "300ms"
+    bus.controller.start()
+    backend = bus.listen()
+    node = dialler(bus, hub, web=backend)
+    node.options["drain_timeout"] = "300ms"
+    node.start()
+    hub.serving()
+    for ends in (bus.controller, node):
+        client, server = bus.connect(url), backend.accept()
+        client.send(b"x")
+        assert server.recv_exactly(1) == b"x"
+        ends.daemon.stop(expect=1)
+        assert client.recv_end() == (b"", RST)
+        assert server.recv_end() == (b"", RST)
+        if ends is bus.controller:
+            bus.controller.start()
+            hub.serving()
+
+
+def test_case_23_black_hole_on_a_dialled_link(bus):
+    """Nothing comes any more from the segment: its names go within link_timeout."""
+    hub = Hub(bus)
+    relay = bus.relay(hub.address)
+    url = hub.service("web")
+    bus.controller.options["link_timeout"] = "1s"
+    bus.controller.start()
+    node = dialler(bus, hub, web=bus.serve(name_server_of("here")))
+    node.options["connect"] = relay.url
+    node.options["link_timeout"] = "1s"
+    node.start()
+    hub.serving()
+    assert answer(bus, url) == "here"
+    node.daemon.freeze()
+    bus.controller.daemon.wait_log(r"segment \S+: down: not a byte within link_timeout")
+    bus.refused(url)
+    node.daemon.thaw()
+    hub.serving(2)
+    assert answer(bus, url) == "here"
+
+
+def test_long_lists_of_services(bus):
+    """2000 names, each leads to its own server."""
+    hub = Hub(bus)
+    names = [f"service-{number:04}-{'x' * (number % 200)}" for number in range(2000)]
+    tried = names[::199]
+    urls = [hub.service(f"s{number}", f"bus:{name.upper()}") for number, name in enumerate(tried)]
+    bus.controller.start()
+    node = bus.segment()
+    node.options["connect"] = hub.address
+    servers = {name: bus.serve(name_server_of(name)).url for name in tried}
+    for name in names:
+        node.section(name, None, servers.get(name, "tcp://127.0.0.1:1"))
+    node.start()
+    bus.controller.daemon.wait_log(r"segment \S+: serves 2000 services")
+    for name, url in zip(tried, urls):
+        assert answer(bus, url) == name
+
+
+def test_long_path_has_several_transports(bus):
+    """Over a path of some length the segment opens transports=, and sessions take turns."""
+    hub = Hub(bus)
+    url = hub.service("web")
+    bus.controller.start()
+    node = dialler(bus, hub, web=bus.serve(name_server_of("here")))
+    node.options["transports"] = 3
+    node.start()
+    hub.serving()
+    # Loopback is short: one is enough, and the key is taken all the same.
+    assert [answer(bus, url) for _ in range(6)] == ["here"] * 6
+
+
+@pytest.mark.parametrize("kind", ["unix", "abstract", "tcp6"])
+def test_other_kinds_of_addresses(bus, kind):
+    hub = Hub(bus)
+    hub.address = bus.address(kind)
+    hub.node.options["listen"] = [bus.address(), hub.address]
+    url = hub.service("web")
+    bus.controller.start()
+    dialler(bus, hub, web=bus.serve(name_server_of("here"))).start()
+    hub.serving()
+    assert answer(bus, url) == "here"
+
+
+def test_connect_to_a_name(bus):
+    """All addresses of the name race; the name is asked again when the link is lost."""
+    hub = Hub(bus)
+    port = hub.address.rsplit(":", 1)[1]
+    url = hub.service("web")
+    server = bus.nameserver()
+    bus.controller.options.pop("dns")
+    server.zone["hub.test"] = [("A", "127.0.0.1", 60)]
+    bus.controller.start()
+    node = dialler(bus, hub, web=bus.serve(name_server_of("here")))
+    node.options["connect"] = f"tcp://hub.test:{port}"
+    node.options["dns"] = server.address
+    node.start()
+    hub.serving()
+    assert answer(bus, url) == "here"
+    assert node.daemon.logged(rf"link tcp://hub.test:{port}: up")
+
+
+def test_a_service_with_a_bind_is_announced_too(bus):
+    hub = Hub(bus)
+    bind = bus.address()
+    by_name, by_address = hub.service("web"), hub.service("direct", bind)
+    bus.controller.start()
+    node = bus.segment()
+    node.options["connect"] = hub.address
+    node.section("web", bind, bus.serve(name_server_of("here")).url)
+    node.start()
+    hub.serving()
+    bus.controller.daemon.wait_links(1)
+    assert answer(bus, by_name) == answer(bus, by_address) == "here"
+
+
+# --- peers that misbehave -----------------------------------------------------------------
+
+
+def greeted(bus, hub, role=proto.SEGMENT, **kwargs):
+    return proto.Peer(bus.connect(hub.address)).greet(role, **kwargs)
+
+
+def test_what_is_announced_by_hand(bus):
+    """Changes, a whole list, an older version; two transports of one instance."""
+    hub = Hub(bus)
+    urls = {name: hub.service(name) for name in "abc"}
+    bus.controller.start()
+    instance = bytes(range(16))
+    peers = [greeted(bus, hub, instance=instance) for _ in range(2)]
+
+    def leads(url):
+        """Whether a client's session is opened at one of the two, or else refused."""
+        try:
+            client = bus.connect(url)
+        except ConnectionResetError:
+            return False
+        opened = eventually(lambda: any_open() or client.ended(), "an answer")
+        client.reset()
+        return opened is True
+
+    def any_open():
+        return any([proto.OPEN in [frame.type for frame in peer.expect_pong(7)]
+                    for peer in peers])
+
+    def served():
+        any_open()  # what was sent has been dealt with
+        return "".join(name for name, url in urls.items() if leads(url))
+
+    peers[0].send(proto.announce("A", "b", version=5, kind=proto.LIST))
+    assert served() == "ab"
+    peers[1].send(proto.announce("b", "c", version=5, kind=proto.LIST_END))
+    assert served() == "abc"  # all were named by version 5
+    peers[1].send(proto.announce("c", version=4, kind=proto.LIST_END))
+    assert served() == "abc"  # an old list
+    peers[0].send(proto.announce("-B", version=6, kind=proto.CHANGES))
+    assert served() == "ac"
+    peers[1].send(proto.announce("b", version=7, kind=proto.LIST_END))
+    assert served() == "b"  # the others were not named
+
+
+def test_two_of_the_same_role(bus):
+    """Refused, and both say why."""
+    hubs = [Hub(bus), Hub(bus, bus.other_controller())]
+    hubs[0].service("web", hubs[1].address, connect_timeout="1h")
+    hubs[1].service("web")
+    hubs[1].node.start()
+    hubs[0].node.start()
+    hubs[0].node.daemon.wait_log(r"cannot connect: the peer is a controller too")
+    hubs[1].node.daemon.wait_log(r"transport from \S+: lost: the peer is a controller too")
+    bind = bus.address()
+    inner, outer = bus.segment(), bus.segment()
+    inner.section("web", bind, "tcp://127.0.0.1:1")
+    outer.options["connect"] = bind
+    outer.section("web", None, "tcp://127.0.0.1:1")
+    inner.start()
+    outer.start()
+    outer.daemon.wait_log(r"cannot connect: the peer is a segment too")
+    inner.daemon.wait_log(r"transport from \S+: lost: the peer is a segment too")
+
+
+def test_a_flood_of_announcements_costs_the_transport(bus):
+    hub = Hub(bus)
+    url = hub.service("web")
+    bus.controller.start()
+    peer = greeted(bus, hub)
+    frames = b"".join(proto.announce("web", version=n, kind=proto.CHANGES) for n in range(1, 20001))
+    try:
+        peer.stream.send(frames)
+        peer.drain()
+    except (ConnectionResetError, BrokenPipeError):
+        pass
+    bus.controller.daemon.wait_log(r"segment \S+: down: too many ANNOUNCEs")
+    bus.refused(url)
+
+
+def test_too_many_names_of_one_segment(bus):
+    hub = Hub(bus)
+    first, beyond = hub.service("first", "bus:n-0"), hub.service("last", "bus:n-16384")
+    bus.controller.start()
+    peer = greeted(bus, hub)
+    names = [f"n-{number}" for number in range(16385)]
+    for at in range(0, len(names), 200):
+        part = names[at:at + 200]
+        peer.send(proto.announce(*part, version=1, kind=proto.LIST))
+    peer.send(proto.announce(version=1, kind=proto.LIST_END))
+    bus.controller.daemon.wait_log(r"some of its services are left out: there are too many")
+    bus.controller.daemon.wait_log(r"serves 16384 services")
+    bus.refused(beyond)
+    bus.connect(first)
+    peer.expect(proto.OPEN)
+
+
+def test_a_session_opened_by_the_segment_is_refused(bus):
+    hub = Hub(bus)
+    hub.service("web")
+    bus.controller.start()
+    peer = greeted(bus, hub)
+    peer.send(proto.open_(1, "web"))
+    assert proto.reset_code(peer.expect(proto.RESET)) == proto.NO_SERVICE
+
+
+def test_the_segment_refuses_what_it_does_not_serve(bus):
+    """On a link that the segment has dialled the name must match, though it has one service."""
+    listener = bus.listen()
+    node = bus.segment()
+    node.options["connect"] = listener.url
+    node.section("web", None, "tcp://127.0.0.1:1")
+    node.start()
+    peer = proto.Peer(listener.accept()).greet(proto.CONTROLLER)
+    assert proto.announced(peer.expect(proto.ANNOUNCE)) == (1, proto.LIST_END, ["web"])
+    peer.send(proto.open_(2, "other"))
+    assert proto.reset_code(peer.expect(proto.RESET)) == proto.NO_SERVICE
+
+
+def test_a_controller_that_takes_no_announcements_gets_none(bus):
+    listener = bus.listen()
+    node = bus.segment()
+    node.options["connect"] = listener.url
+    node.section("web", None, bus.serve(name_server_of("here")).url)
+    node.start()
+    peer = proto.Peer(listener.accept()).greet(proto.CONTROLLER, capabilities=0)
+    assert proto.ANNOUNCE not in [frame.type for frame in peer.expect_pong(9)]
+    peer.send(proto.open_(2, "WEB"))
+    assert peer.expect_data(2, 4) == b"here"
+
+
+# --- configuration -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("program, text, message", [
+    ("controller", "[web]\nbind=tcp://127.0.0.1:1\nserver=bus:web\n", "expected listen= in"),
+    ("controller", "[web]\nbind=tcp://127.0.0.1:1\n", "server: the key is missing"),
+    ("segment", "[web]\nserver=tcp://127.0.0.1:1\n", "bind: the key is missing"),
+    ("segment", "[Cloudbus]\nconnect=bus:x\n[web]\nserver=tcp://127.0.0.1:1\n",
+     "expected an address here"),
+    ("controller", "[Cloudbus]\nlisten=tcp://host:1\n[web]\nbind=tcp://127.0.0.1:1\n",
+     "not a host name"),
+], ids=["bus-name", "server", "bind", "connect", "listen"])
+def test_bad_configuration(bus, program, text, message):
+    path = bus.folder / "bad.ini"
+    path.write_text(text, encoding="utf-8")
+    done = daemon.run(program, "-t", "-c", str(path))
+    assert done.returncode == 78 and message in done.stderr
+
+
+def test_an_address_that_cannot_be_bound_is_named(bus):
+    hub = Hub(bus)
+    hub.service("web")
+    bus.listen(hub.address)
+    run = bus.controller.spawn()
+    assert run.wait_exit() != 0
+    assert run.logged(rf"listen \(line \d+\): cannot bind {re.escape(hub.address)}: Address already")
+
+
+# --- secured -----------------------------------------------------------------------------------
+
+
+def secured(bus):
+    hub = Hub(bus)
+    hub.address = hub.address.replace("tcp://", "bus://")
+    hub.node.options["listen"] = hub.address
+    return hub
+
+
+def test_secured_links_serve_what_the_token_allows(bus):
+    hub = secured(bus)
+    web, secret = hub.service("web"), hub.service("secret")
+    node = dialler(bus, hub, web=bus.serve(name_server_of("web")),
+                   secret=bus.serve(name_server_of("secret")))
+    bus.secure(node)
+    bus.keys.issue(node.name, "segment", serve="web")
+    bus.controller.start()
+    node.start()
+    bus.controller.daemon.wait_log(rf"segment {node.name} \(\S+\): serves 1 services")
+    assert answer(bus, web) == "web"
+    bus.refused(secret)
+    bus.controller.daemon.wait_log(rf"segment {node.name} .*: may not serve \[secret\]")
+    # A fresh token allows it, and no session is lost over that; then another takes it back.
+    client = bus.connect(web)
+    assert client.recv_exactly(3) == b"web"
+    bus.keys.issue(node.name, "segment", serve="*")
+    node.daemon.signal(signal.SIGHUP)
+    bus.controller.daemon.wait_log(r"serves 2 services")
+    assert answer(bus, secret) == "secret"
+    bus.keys.issue(node.name, "segment", serve="secret")
+    node.daemon.signal(signal.SIGHUP)
+    bus.controller.daemon.wait_log(rf"segment {node.name} .*: may not serve \[web\]")
+    bus.refused(web)
+    assert answer(bus, secret) == "secret"
+
+
+def test_a_newer_process_of_a_node_takes_over(bus):
+    """Both live; the sessions of the older one stay where they are."""
+    hub = secured(bus)
+    url = hub.service("web")
+    listeners = [bus.listen() for _ in range(2)]
+    nodes = [dialler(bus, hub, web=listener) for listener in listeners]
+    bus.secure(nodes[0])
+    nodes[1].options.update(bus.keys.options(nodes[0].name))
+    bus.controller.start()
+    nodes[0].start()
+    bus.controller.daemon.wait_log(r"serves 1 services")
+    client, server = bus.connect(url), listeners[0].accept()
+    nodes[1].start()
+    bus.controller.daemon.wait_log(r"a newer process of it takes over")
+    for _ in range(3):
+        bus.connect(url).send(b"n")
+        assert listeners[1].accept().recv_exactly(1) == b"n"
+    server.send(b"old")
+    assert client.recv_exactly(3) == b"old"
