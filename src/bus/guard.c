@@ -161,9 +161,11 @@ static void judge_anew(struct transport *t, int64_t now)
 
 static void tell(struct transport *t)
 {
+	if (t->sealed == NULL)
+		return;
 	const struct keyring *k = &t->bus->guard->keyring;
 	size_t n;
-	const char *text = t->sealed != NULL ? secure_news(t->sealed->secure, k, &n) : NULL;
+	const char *text = secure_news(t->sealed->secure, k, &n);
 	if (text != NULL && transport_token(t, text, n) == 0)
 		secure_told(t->sealed->secure, k);
 }

@@ -182,7 +182,7 @@ static int add_rules(scmp_filter_ctx ctx)
 	/* Its own limits may be read, not set; abort() may signal nobody else. */
 	struct scmp_arg_cmp mine = SCMP_CMP64(0, SCMP_CMP_MASKED_EQ, ALL_BITS, (uint64_t)getpid());
 	struct scmp_arg_cmp limit[] = {
-		SCMP_CMP64(0, SCMP_CMP_MASKED_EQ, ALL_BITS, 0), SCMP_CMP64(2, SCMP_CMP_EQ, 0)};
+		SCMP_CMP64(0, SCMP_CMP_MASKED_EQ, ALL_BITS, 0), SCMP_CMP64(2, SCMP_CMP_EQ, 0, 0)};
 	if (rc == 0)
 		rc = allow(ctx, SCMP_SYS(tgkill), 1, &mine);
 	if (rc == 0)
