@@ -9,7 +9,7 @@
 struct roster_name {
 	struct hash_node node;
 	struct list place;
-	uint32_t wanted; /* the version in which it was last asked for */
+	uint32_t wanted; /* which of the wishes it was last part of */
 	bool served;
 	uint8_t n;
 	char name[];
@@ -132,8 +132,8 @@ static void settle(struct roster *r)
 	}
 }
 
-/* Every service has a name in the list, marked as wanted in this version.  0 or ERR_NOMEM. */
-static int mark(struct roster *r, const struct conf_service *services, size_t n, uint32_t version)
+/* Every service has a name in the list, marked as part of this wish.  0 or ERR_NOMEM. */
+static int mark(struct roster *r, const struct conf_service *services, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		size_t len = strlen(services[i].name);
@@ -142,19 +142,19 @@ static int mark(struct roster *r, const struct conf_service *services, size_t n,
 			rn = add(r, services[i].name, len);
 		if (rn == NULL)
 			return ERR_NOMEM;
-		rn->wanted = version;
+		rn->wanted = r->wishes;
 	}
 	return 0;
 }
 
 /* Changes what is to be changed, and puts it last; the first of it, or NULL. */
-static struct list *apply(struct roster *r, uint32_t version)
+static struct list *apply(struct roster *r)
 {
 	struct list changed;
 	list_init(&changed);
 	list_each_safe (node, &r->names) {
 		struct roster_name *rn = container_of(node, struct roster_name, place);
-		if (rn->served == (rn->wanted == version))
+		if (rn->served == (rn->wanted == r->wishes))
 			continue;
 		rn->served = !rn->served;
 		list_remove(node);
@@ -170,8 +170,9 @@ int roster_set(struct roster *r, const struct conf_service *services, size_t n)
 	if (n > WIRE_NAMES_MAX)
 		return ERR_LIMIT;
 	settle(r);
-	int rc = mark(r, services, n, r->version + 1);
-	struct list *first = rc == 0 ? apply(r, r->version + 1) : NULL;
+	r->wishes++;
+	int rc = mark(r, services, n);
+	struct list *first = rc == 0 ? apply(r) : NULL;
 	if (rc != 0)
 		settle(r); /* the names that were added are not served */
 	if (first != NULL)

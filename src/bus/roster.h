@@ -19,6 +19,7 @@ struct roster {
 	struct list names;   /* struct roster_name */
 	struct list readers; /* a transport's place each */
 	uint32_t version;    /* rises with each change */
+	uint32_t wishes;     /* rises with each roster_set(), whether it changes anything or not */
 };
 
 void roster_init(struct roster *r, struct bus *bus);

@@ -84,3 +84,10 @@ tests_unit_test_doorman_SOURCES = tests/unit/test_doorman.c
 tests_unit_test_doorman_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_doorman_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_doorman_LDADD = $(BUS_TEST_LIBS)
+
+check_PROGRAMS += tests/unit/test_nat
+TESTS += tests/unit/test_nat
+tests_unit_test_nat_SOURCES = tests/unit/test_nat.c $(BUS_RIG)
+tests_unit_test_nat_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_nat_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_nat_LDADD = $(BUS_TEST_LIBS)

@@ -1,0 +1,148 @@
+/* Segments that dial: whole nodes, and a list of names that changes under way. */
+#include "base/err.h"
+#include "base/log.h"
+#include "bus/uplink.h"
+#include "unit/rig.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static struct rig r;
+
+static void setup(void)
+{
+	log_set_level(LOG_ERROR);
+	rig_init(&r);
+}
+
+static void teardown(void)
+{
+	rig_fini(&r);
+}
+
+static struct rig_node *start_controller(int hub, const int *client)
+{
+	return rig_start(&r, CONF_CONTROLLER,
+		"[Cloudbus]\nlisten=tcp://127.0.0.1:%d\n[A]\nbind=tcp://127.0.0.1:%d\n"
+		"[b]\nbind=tcp://127.0.0.1:%d\n",
+		hub, client[0], client[1]);
+}
+
+/* Whether a client of the port is taken to a backend, or refused. */
+static bool is_served(int port, int listener)
+{
+	int client = rig_connect(port), backend = -1;
+	char c;
+	ssize_t got = -1;
+	RIG_UNTIL(&r, (backend = accept(listener, NULL, NULL)) >= 0 ||
+			      (got = rig_read(client, &c, 1)) >= 0 || errno != EAGAIN);
+	if (backend >= 0)
+		close(backend);
+	close(client);
+	return backend >= 0;
+}
+
+/* What a reload does: the difference is announced, and nothing else changes. */
+START_TEST(the_roster_changes)
+{
+	static const struct {
+		const char *names[3];
+		size_t n;
+	} sets[] = {{{"a"}, 1}, {{"a", "B"}, 2}, {{"b", "c"}, 2}, {{NULL}, 0}, {{"A"}, 1}};
+	int hub = rig_port(&r), client[2] = {rig_port(&r), rig_port(&r)}, b = rig_port(&r);
+	int listener = rig_listen(b);
+	ck_assert_int_eq(fcntl(listener, F_SETFL, O_NONBLOCK), 0);
+	struct rig_node *con = start_controller(hub, client);
+	struct rig_node *seg = rig_start(&r, CONF_SEGMENT,
+		"[Cloudbus]\nlink_timeout=30s\n"
+		"[a]\nbind=unix://@nat-%d\nserver=tcp://127.0.0.1:%d\n"
+		"[b]\nbind=unix://@nat-%d\nserver=tcp://127.0.0.1:%d\n",
+		hub, b, hub, b);
+	static struct egress e[2];
+	static struct directory_entry entry[2];
+	static struct directory dir;
+	static struct roster roster;
+	static struct uplink up;
+	static bool stopped;
+	static struct conf_endpoint at = {.text = (char *)"hub"};
+	struct bus *bus = &seg->bus;
+	ck_assert_int_eq(addr_from_literal(&at.addr, "127.0.0.1", 9, (uint16_t)hub), 0);
+	directory_init(&dir, bus);
+	roster_init(&roster, bus);
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(egress_init(&e[i], bus, &seg->conf->services[i]), 0);
+		ck_assert_int_eq(directory_add(&dir, &entry[i], &e[i]), 0);
+	}
+	struct uplink_options opt = {
+		.conf = &at, .directory = &dir, .roster = &roster, .stopped = &stopped};
+	ck_assert_int_eq(uplink_start(&up, bus, &opt), 0);
+	RIG_UNTIL(&r, bus->n_transports == 1 && con->bus.n_transports == 1);
+	for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
+		struct conf_service s[3] = {{.name = NULL}};
+		bool want[2] = {false, false};
+		for (size_t k = 0; k < sets[i].n; k++) {
+			s[k].name = (char *)sets[i].names[k];
+			want[0] = want[0] || strcasecmp(s[k].name, "a") == 0;
+			want[1] = want[1] || strcasecmp(s[k].name, "b") == 0;
+		}
+		ck_assert_int_eq(roster_set(&roster, s, sets[i].n), 0);
+		uint32_t version = roster.version;
+		ck_assert_int_eq(roster_set(&roster, s, sets[i].n), 0);
+		ck_assert_uint_eq(roster.version, version); /* no change, no announcement */
+		for (int k = 0; k < 2; k++)
+			RIG_UNTIL(&r, is_served(client[k], listener) == want[k]);
+	}
+	ck_assert_int_eq(roster_set(&roster, seg->conf->services, WIRE_NAMES_MAX + 1), ERR_LIMIT);
+	stopped = true;
+	RIG_UNTIL(&r, bus->n_sessions == 0 && con->bus.n_sessions == 0);
+	rig_stop(con);
+	RIG_UNTIL(&r, bus->n_transports == 0);
+	uplink_stop(&up);
+	directory_fini(&dir);
+	roster_fini(&roster);
+	egress_fini(&e[0]);
+	egress_fini(&e[1]);
+	close(listener);
+}
+END_TEST
+
+/* Whichever allocation fails: nothing breaks and nothing leaks. */
+START_TEST(case39_no_memory)
+{
+	bool failed = true;
+	for (size_t n = 1; failed && n < 400; n++) {
+		int hub = rig_port(&r), client[2] = {rig_port(&r), rig_port(&r)};
+		(void)start_controller(hub, client);
+		r.mem.failed = 0;
+		r.mem.fail_at = r.mem.calls + n;
+		struct rig_node *seg = rig_try(&r, CONF_SEGMENT,
+			"[Cloudbus]\nconnect=tcp://127.0.0.1:%d\n[a]\nserver=tcp://127.0.0.1:9\n"
+			"[b]\nserver=tcp://127.0.0.1:9\n",
+			hub);
+		if (seg->node != NULL)
+			RIG_UNTIL(&r, seg->bus.n_transports == 1 || r.mem.failed);
+		for (int i = 0; i < 5; i++)
+			ck_assert_int_eq(loop_turn(r.loop, 0), 0);
+		failed = r.mem.failed;
+		rig_fini(&r);
+		rig_init(&r);
+	}
+	ck_assert(!failed);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("nat");
+	TCase *tc = tcase_create("nat");
+	tcase_set_timeout(tc, 0);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, the_roster_changes);
+	tcase_add_test(tc, case39_no_memory);
+	suite_add_tcase(s, tc);
+	return unit_main(s);
+}
