@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "bus/guard.h"
 #include "bus/node.h"
+#include "crypto/aead.h"
 #include "daemon/harden.h"
 #include "daemon/options.h"
 #include "daemon/privileges.h"
@@ -330,8 +331,8 @@ static int load_and_run(struct daemon *d, const struct options *opt)
 {
 	if (load(d, opt->file) != 0)
 		return DAEMON_EXIT_CONFIG;
-	if (sodium_init() < 0 || token_prepare() != 0) {
-		log_error("libsodium cannot be initialised");
+	if (sodium_init() < 0 || token_prepare() != 0 || aead_init() != 0) {
+		log_error("the cryptographic libraries cannot be initialised");
 		return DAEMON_EXIT_FAILED;
 	}
 	struct privileges privileges;

@@ -1,5 +1,7 @@
 #include "unit/rig.h"
 
+#include "bus/guard.h"
+
 #include "base/err.h"
 #include "net/sock.h"
 
@@ -42,6 +44,7 @@ void rig_stop(struct rig_node *n)
 	ck_assert_uint_eq(n->bus.n_transports, 0);
 	ck_assert_uint_eq(n->bus.quota.held, 0);
 	dns_free(n->bus.dns);
+	guard_free(n->bus.guard);
 	bus_fini(&n->bus);
 	n->bus.loop = NULL;
 	conf_free(n->conf);
@@ -101,12 +104,16 @@ static int set_up(struct rig *r, struct rig_node *n)
 	bus->mem = &r->mem.mem;
 	bus->conf = n->conf;
 	bus->loop = r->loop;
+	struct guard *guard;
+	char why[WHY_MAX];
 	int rc = bus_init(bus);
 	if (rc != 0)
 		return rc;
 	struct dns_options opt = {
 		.servers = n->conf->dns, .n_servers = n->conf->n_dns, .seed = bus->seed};
 	rc = dns_new(&bus->dns, bus->loop, bus->mem, &opt);
+	if (rc == 0 && n->conf->secured)
+		rc = guard_new(&guard, bus, why);
 	return rc != 0 ? rc : node_start(&n->node, bus);
 }
 

@@ -1,0 +1,318 @@
+/* Whole nodes with a secured link: what tokens allow, how they end, and case 39. */
+#include "bus/guard.h"
+#include "unit/cluster.h"
+#include "unit/rig.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static struct rig r;
+static struct cluster cluster;
+static struct rig_node *segment, *controller;
+static int port, segment_port, backend_port, listener;
+
+static struct cluster_node ctl, seg;
+
+static void setup(void)
+{
+	log_set_level(LOG_ERROR);
+	cluster_init(&cluster);
+	ctl = (struct cluster_node){.name = "ctl", .role = TOKEN_CONTROLLER};
+	seg = (struct cluster_node){.name = "seg", .role = TOKEN_SEGMENT};
+	cluster_add(&cluster, &ctl);
+	cluster_add(&cluster, &seg);
+	cluster_write(&cluster, "revoked", "# nobody\n");
+	rig_init(&r);
+	port = rig_port(&r);
+	segment_port = rig_port(&r);
+	backend_port = rig_port(&r);
+	listener = rig_listen(backend_port);
+}
+
+static void teardown(void)
+{
+	close(listener);
+	rig_fini(&r);
+	cluster_fini(&cluster);
+	log_set_level(LOG_INFO);
+}
+
+#define FILES                                                                                      \
+	"[Cloudbus]\ndrain_timeout=1s\ntrust=%s/trust\nidentity=%s/%s.key\ntoken=%s/%s.token\n"    \
+	"revoked=%s/revoked\n"
+
+static struct rig_node *start_segment(void)
+{
+	const char *d = cluster.dir;
+	return segment = rig_try(&r, CONF_SEGMENT,
+		       FILES "[echo]\nbind=bus://127.0.0.1:%d\nserver=tcp://127.0.0.1:%d\n", d, d,
+		       "seg", d, "seg", d, segment_port, backend_port);
+}
+
+static struct rig_node *start_controller(void)
+{
+	const char *d = cluster.dir;
+	return controller = rig_try(&r, CONF_CONTROLLER,
+		       FILES "[echo]\nbind=tcp://127.0.0.1:%d\nserver=bus://127.0.0.1:%d\n", d, d,
+		       "ctl", d, "ctl", d, port, segment_port);
+}
+
+static struct transport *transport_of(const struct rig_node *n)
+{
+	struct list *node = list_first(&n->bus.transports);
+	return node != NULL ? container_of(node, struct transport, node) : NULL;
+}
+
+static bool is_up(const struct rig_node *n)
+{
+	struct transport *t = transport_of(n);
+	return t != NULL && !t->dead && mux_can_open(t->mux);
+}
+
+static void start_both(void)
+{
+	ck_assert_int_eq(start_segment()->starts, 0);
+	ck_assert_int_eq(start_controller()->starts, 0);
+	RIG_UNTIL(&r, is_up(controller) && is_up(segment));
+}
+
+/*
+ * A client sends much and ends; the backend gives it back.  All of it and an end, or a part
+ * of it and a reset; nothing else.  Whether it was all.
+ */
+static bool try_session(void)
+{
+	enum { LONG = 200000 };
+	static unsigned char out[LONG], in[LONG + 1];
+	for (size_t i = 0; i < LONG; i++)
+		out[i] = (unsigned char)(i * 7 ^ i >> 8);
+	int c = rig_connect(port), b = -1;
+	size_t sent = 0, got = 0, held = 0;
+	bool ended = false, reset = false, shut = false, done = false;
+	char buf[5000];
+	RIG_UNTIL(&r, ({
+		if (b < 0)
+			b = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+		ssize_t k = shut ? 0 : send(c, out + sent, LONG - sent, MSG_NOSIGNAL);
+		sent += k > 0 ? (size_t)k : 0;
+		reset = reset || (k < 0 && errno != EAGAIN);
+		if (sent == LONG && !shut)
+			shut = shutdown(c, SHUT_WR) == 0;
+		ssize_t w = b >= 0 && held == 0 && !done ? rig_read(b, buf, sizeof buf) : -1;
+		if (w > 0)
+			held = (size_t)w;
+		else if (w == 0)
+			done = shutdown(b, SHUT_WR) == 0;
+		ssize_t s = held > 0 ? send(b, buf, held, MSG_NOSIGNAL) : 0;
+		if (s > 0) {
+			memmove(buf, buf + s, held - (size_t)s);
+			held -= (size_t)s;
+		}
+		k = rig_read(c, in + got, sizeof in - got);
+		if (k > 0) {
+			ck_assert_uint_le(got + (size_t)k, LONG);
+			ck_assert_mem_eq(in + got, out + got, (size_t)k);
+			got += (size_t)k;
+		}
+		ended = ended || k == 0;
+		reset = reset || (k < 0 && errno == ECONNRESET);
+		ended || reset;
+	}));
+	close(c);
+	if (b >= 0)
+		close(b);
+	ck_assert(!ended || reset || got == LONG);
+	RIG_UNTIL(&r, segment->bus.n_sessions + controller->bus.n_sessions == 0);
+	return ended && got == LONG;
+}
+
+START_TEST(a_session_over_a_secured_link)
+{
+	start_both();
+	ck_assert_str_eq(secure_peer(transport_of(segment)->sealed->secure)->node, "ctl");
+	ck_assert_str_eq(secure_peer(transport_of(controller)->sealed->secure)->node, "seg");
+	for (int i = 0; i < 3; i++)
+		ck_assert(try_session());
+	/* An idle one holds no buffer. */
+	ck_assert_ptr_null(transport_of(segment)->sealed->in);
+	ck_assert_ptr_null(transport_of(segment)->sealed->kept);
+	ck_assert_ptr_null(transport_of(segment)->out);
+}
+END_TEST
+
+START_TEST(an_orderly_end_says_close)
+{
+	start_both();
+	ck_assert(try_session());
+	rig_drain(controller);
+	RIG_UNTIL(&r, controller->drained && segment->bus.n_transports == 0);
+	ck_assert_uint_eq(controller->cut, 0);
+}
+END_TEST
+
+static const struct {
+	const char *open, *serve, *customer;
+	bool works;
+} rights[] = {
+	{"echo", "echo", NULL, true},
+	{"e*", "*", NULL, true},
+	{"other", "*", NULL, false},
+	{"*", "ech", NULL, false},
+	{"*", "*", "acme", false},
+};
+
+START_TEST(both_tokens_decide)
+{
+	ctl.open = rights[_i].open;
+	seg.serve = rights[_i].serve;
+	ctl.customer = rights[_i].customer;
+	cluster_add(&cluster, &ctl);
+	cluster_add(&cluster, &seg);
+	start_both();
+	ck_assert_int_eq(guard_believes(transport_of(controller), "echo", 4),
+		rights[_i].works || strcmp(seg.serve, "*") == 0 ? rights[_i].customer == NULL
+								: false);
+	ck_assert_int_eq(try_session(), rights[_i].works);
+	ck_assert(is_up(controller));
+}
+END_TEST
+
+/* The acceptor does not rely on the opener's manners. */
+START_TEST(what_the_opener_does_not_check_the_other_side_does)
+{
+	start_both();
+	seg.serve = "other";
+	seg.ends = cluster_now() + 2 * 86400;
+	cluster_add(&cluster, &seg);
+	/* It knows of its fresh token before the controller does. */
+	unsigned changes;
+	char why[WHY_MAX];
+	ck_assert_int_eq(
+		keyring_reload(&segment->bus.guard->keyring, cluster_now(), &changes, why), 0);
+	ck_assert(!try_session());
+	ck_assert(is_up(controller));
+}
+END_TEST
+
+START_TEST(case_34_a_fresh_token_is_told)
+{
+	start_both();
+	ctl.ends = cluster_now() + 2 * 86400;
+	cluster_add(&cluster, &ctl);
+	guard_reload(controller->bus.guard);
+	struct transport *t = transport_of(segment);
+	RIG_UNTIL(&r, secure_peer(t->sealed->secure)->expires == ctl.ends);
+	ck_assert(try_session());
+	ck_assert_ptr_eq(transport_of(segment), t);
+}
+END_TEST
+
+START_TEST(who_is_revoked_is_gone)
+{
+	start_both();
+	cluster_write(&cluster, "revoked", "ctl\n");
+	guard_reload(segment->bus.guard);
+	RIG_UNTIL(&r, segment->bus.n_transports == 0);
+	cluster_write(&cluster, "revoked", "");
+	guard_reload(segment->bus.guard);
+	RIG_UNTIL(&r, is_up(controller) && is_up(segment));
+	ck_assert(try_session());
+}
+END_TEST
+
+START_TEST(a_bad_file_changes_nothing)
+{
+	start_both();
+	log_set_level(LOG_ERROR);
+	struct keyset *set = segment->bus.guard->keyring.now;
+	cluster_write(&cluster, "trust", "nonsense\n");
+	guard_reload(segment->bus.guard);
+	ck_assert_ptr_eq(segment->bus.guard->keyring.now, set);
+	ck_assert(try_session());
+}
+END_TEST
+
+/* --- memory ---------------------------------------------------------------------------------- */
+
+static bool start_fails_cleanly(struct rig_node *(*start)(void), size_t nth, int sticky)
+{
+	setup();
+	r.mem.fail_at = r.mem.calls + nth;
+	r.mem.sticky = sticky;
+	struct rig_node *n = start();
+	ck_assert((n->starts == 0) == (n->node != NULL));
+	for (int i = 0; i < 3; i++)
+		(void)loop_turn(r.loop, 0);
+	bool failed = r.mem.failed;
+	r.mem.fail_at = 0;
+	teardown(); /* counts what is live */
+	return failed;
+}
+
+START_TEST(case_39_start)
+{
+	for (int sticky = 0; sticky < 2; sticky++) {
+		size_t n = 1, m = 1;
+		while (start_fails_cleanly(start_segment, n, sticky))
+			n++;
+		while (start_fails_cleanly(start_controller, m, sticky))
+			m++;
+		ck_assert_uint_gt(n, 12);
+		ck_assert_uint_gt(m, 12);
+	}
+}
+END_TEST
+
+/* The link comes up in the end, whichever allocation of both nodes fails; then a session. */
+START_TEST(case_39_link_and_session)
+{
+	for (size_t nth = 1;; nth++) {
+		setup();
+		ck_assert_int_eq(start_segment()->starts, 0);
+		r.mem.failed = 0;
+		r.mem.fail_at = r.mem.calls + nth;
+		if (start_controller()->starts != 0) {
+			teardown();
+			continue;
+		}
+		RIG_UNTIL(&r, is_up(controller) && is_up(segment));
+		bool whole = try_session();
+		bool failed = r.mem.failed;
+		r.mem.fail_at = 0;
+		ck_assert(whole || failed);
+		RIG_UNTIL(&r, is_up(controller) && is_up(segment));
+		ck_assert(try_session());
+		teardown();
+		if (!failed) {
+			ck_assert_uint_gt(nth, 30);
+			return;
+		}
+	}
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("guard");
+	TCase *t = tcase_create("nodes");
+	tcase_set_timeout(t, 120);
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, a_session_over_a_secured_link);
+	tcase_add_test(t, an_orderly_end_says_close);
+	tcase_add_loop_test(t, both_tokens_decide, 0, sizeof rights / sizeof *rights);
+	tcase_add_test(t, what_the_opener_does_not_check_the_other_side_does);
+	tcase_add_test(t, case_34_a_fresh_token_is_told);
+	tcase_add_test(t, who_is_revoked_is_gone);
+	tcase_add_test(t, a_bad_file_changes_nothing);
+	suite_add_tcase(s, t);
+	t = tcase_create("memory");
+	tcase_set_timeout(t, 300);
+	tcase_add_test(t, case_39_start);
+	tcase_add_test(t, case_39_link_and_session);
+	suite_add_tcase(s, t);
+	return unit_main(s);
+}
