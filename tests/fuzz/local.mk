@@ -20,6 +20,9 @@ FUZZ_TARGETS += tests/fuzz/fuzz_handshake
 tests_fuzz_fuzz_handshake_LDADD = libfuzz.a $(L_CRYPTO) $(CRYPTO_LIBS) $(FUZZ_LIBS)
 FUZZ_TARGETS += tests/fuzz/fuzz_record
 tests_fuzz_fuzz_record_LDADD = libfuzz.a $(L_CRYPTO) $(CRYPTO_LIBS) $(FUZZ_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_secure
+tests_fuzz_fuzz_secure_LDADD = libfuzz.a $(L_BUS) $(CARES_LIBS) $(CRYPTO_LIBS) $(INIH_LIBS) \
+	$(FUZZ_LIBS)
 FUZZ_TARGETS += tests/fuzz/fuzz_token
 tests_fuzz_fuzz_token_LDADD = libfuzz.a $(L_CRYPTO) $(CRYPTO_LIBS) $(FUZZ_LIBS)
 
