@@ -39,7 +39,7 @@ static void succeed(struct handshake *h)
 	struct handshake_result result = {.secure = h->secure, .key = secure_peer_key(h->secure)};
 	h->secure = NULL;
 	loop_timer_stop(h->bus->loop, &h->timer);
-	result.fd = loop_remove(h->bus->loop, &h->lfd);
+	result.fd = loop_hand_over(h->bus->loop, &h->lfd);
 	h->done(h, &result);
 }
 
