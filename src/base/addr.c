@@ -78,6 +78,17 @@ uint16_t addr_port(const struct addr *a)
 	}
 }
 
+bool addr_is_loopback(const struct addr *a)
+{
+	if (addr_family(a) == AF_INET)
+		return ntohl(a->in.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+	if (addr_family(a) != AF_INET6)
+		return false;
+	const struct in6_addr *in6 = &a->in6.sin6_addr;
+	return IN6_IS_ADDR_LOOPBACK(in6) ||
+	       (IN6_IS_ADDR_V4MAPPED(in6) && in6->s6_addr[12] == IN_LOOPBACKNET);
+}
+
 bool addr_equal(const struct addr *a, const struct addr *b)
 {
 	return a->len == b->len && memcmp(&a->sa, &b->sa, a->len) == 0;

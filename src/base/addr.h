@@ -50,6 +50,9 @@ int addr_family(const struct addr *a);
 /* The port in host order; 0 for Unix addresses. */
 uint16_t addr_port(const struct addr *a);
 
+/* Whether it is of this machine's loopback: 127.0.0.0/8, ::1, or the former in IPv6's clothes. */
+bool addr_is_loopback(const struct addr *a);
+
 bool addr_equal(const struct addr *a, const struct addr *b);
 
 uint64_t addr_hash(const struct addr *a, uint64_t seed);

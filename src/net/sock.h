@@ -4,7 +4,9 @@
  * All sockets are streams, non-blocking and close-on-exec.  A TCP socket has
  * TCP_NODELAY, SO_KEEPALIVE, SO_OOBINLINE (an urgent byte is a byte like any other)
  * and SO_LINGER {1, 0}: until sock_linger_off(), closing it, or dying with it, sends
- * RST.  The options stand on the listener, and accepted sockets inherit them.
+ * RST.  Where its address (the listener's, or the one connected to) is of the loopback
+ * network, its congestion control is one that does not pace.  The options stand on the
+ * listener, and accepted sockets inherit them.
  *
  * Where a function returns ERR_SYS, errno says why.
  */

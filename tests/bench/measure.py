@@ -27,9 +27,10 @@ class Figures(dict):
 class Bench:
     """Everything that is open while measurements run; close() ends all of it."""
 
-    def __init__(self, tools, seconds, long_form):
+    def __init__(self, tools, seconds, long_form, congestion):
         self.loadgen, self.tunlink = Path(tools) / "loadgen", Path(tools) / "tunlink"
         self.seconds, self.long_form = seconds, long_form
+        self.congestion = congestion
         cpus = sorted(os.sched_getaffinity(0))
         if len(cpus) < 2:
             raise Failure("two processors are needed: one for the proxies, one for the load")
@@ -43,7 +44,7 @@ class Bench:
 
     @contextmanager
     def place(self, delay_ms=0):
-        place = Place(self.tunlink, delay_ms)
+        place = Place(self.congestion, self.tunlink, delay_ms)
         self._places.append(place)
         try:
             self._serve(place)

@@ -148,15 +148,17 @@ def remove_leftovers():
 
 class Place:
     """One namespace with the whole chain in it, or two with a link of some delay between.
-    near has the client and the first proxy, far the second one and the server."""
+    near has the client and the first proxy, far the second one and the server.  congestion is
+    what all sockets use that do not choose for themselves."""
 
     _made = 0
 
-    def __init__(self, tunlink=None, delay_ms=0):
+    def __init__(self, congestion, tunlink=None, delay_ms=0):
         Place._made += 1
         self.processes = []
         self.names = []
         self.delay_ms = delay_ms
+        self.congestion = congestion
         base = f"{PREFIX}{os.getpid()}-{Place._made}"
         try:
             self.near = self._namespace(base + "n")
@@ -175,7 +177,8 @@ class Place:
         run("ip", "-n", name, "link", "set", "lo", "up")
         run("ip", "netns", "exec", name, "sysctl", "-qw",
             "net.ipv4.ip_local_port_range=10000 65535", "net.core.somaxconn=16384",
-            "net.ipv4.tcp_max_syn_backlog=16384")
+            "net.ipv4.tcp_max_syn_backlog=16384",
+            f"net.ipv4.tcp_congestion_control={self.congestion}")
         return name
 
     def _link(self, tunlink):

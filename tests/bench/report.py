@@ -144,7 +144,7 @@ def document(results):
     """The table with what has to be known to read it."""
     meta = results.meta
     text = (f"{meta['form']} form, {meta['rounds']} rounds, medians; {meta['cpus']} processors, "
-            f"{meta['cpu']}, Linux {meta['kernel']}\n"
+            f"{meta['cpu']}, Linux {meta['kernel']}, {meta['congestion']}\n"
             f"load of the machine before: {meta['load_before']:.2f}, after: "
             f"{meta['load_after']:.2f}\n")
     for name, version in meta["systems"].items():

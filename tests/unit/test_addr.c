@@ -75,6 +75,26 @@ START_TEST(bytes_and_kernel_addresses_are_equal_to_literals)
 }
 END_TEST
 
+START_TEST(loopback_is_a_network_and_in_both_families)
+{
+	static const char *const in[] = {"127.0.0.1", "127.255.255.254", "::1", "::ffff:127.1.2.3"};
+	static const char *const out[] = {"0.0.0.0", "126.255.255.255", "128.0.0.1", "10.0.0.127",
+		"::", "::2", "::ffff:10.0.0.1", "7f00::1"};
+	struct addr a;
+	for (size_t i = 0; i < sizeof in / sizeof *in; i++) {
+		ck_assert_int_eq(addr_from_literal(&a, in[i], strlen(in[i]), 1), 0);
+		ck_assert_msg(addr_is_loopback(&a), "%s", in[i]);
+	}
+	for (size_t i = 0; i < sizeof out / sizeof *out; i++) {
+		ck_assert_int_eq(addr_from_literal(&a, out[i], strlen(out[i]), 1), 0);
+		ck_assert_msg(!addr_is_loopback(&a), "%s", out[i]);
+	}
+	ck_assert_int_eq(addr_from_unix(&a, "/a", 2, false), 0);
+	ck_assert(!addr_is_loopback(&a));
+	ck_assert(!addr_is_loopback(&(struct addr){0}));
+}
+END_TEST
+
 START_TEST(unix_addresses_have_a_path_or_an_abstract_name)
 {
 	struct addr path, name;
@@ -128,6 +148,7 @@ int main(void)
 		t, literals_go_in_and_come_out, 0, (int)(sizeof literals / sizeof literals[0]));
 	tcase_add_test(t, a_literal_is_counted_not_terminated);
 	tcase_add_test(t, bytes_and_kernel_addresses_are_equal_to_literals);
+	tcase_add_test(t, loopback_is_a_network_and_in_both_families);
 	tcase_add_test(t, unix_addresses_have_a_path_or_an_abstract_name);
 	tcase_add_test(t, unix_addresses_have_a_length);
 	tcase_add_test(t, no_address_has_words_too);

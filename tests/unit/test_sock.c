@@ -104,6 +104,41 @@ START_TEST(accepted_and_connected_sockets_have_all_options)
 }
 END_TEST
 
+static const char *congestion(int fd)
+{
+	static char name[16];
+	socklen_t len = sizeof name;
+	memset(name, 0, sizeof name);
+	ck_assert_int_eq(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &len), 0);
+	return name;
+}
+
+START_TEST(nothing_is_paced_on_loopback_and_elsewhere_the_system_decides)
+{
+	static const char *const hosts[] = {"127.0.0.1", "127.255.0.9", "::1"};
+	struct sock_listener l;
+	struct addr any;
+	char system[16];
+	for (size_t i = 0; i < 3; i++) {
+		listen_tcp(&l, hosts[i]);
+		int a = connect_to(&l.addr), b = accept_one(l.fd);
+		ck_assert_str_eq(congestion(l.fd), "reno");
+		ck_assert_str_eq(congestion(a), "reno");
+		ck_assert_str_eq(congestion(b), "reno");
+		close(a);
+		close(b);
+		close(l.fd);
+	}
+	int fresh = socket(AF_INET, SOCK_STREAM, 0);
+	memcpy(system, congestion(fresh), sizeof system);
+	ip(&any, "0.0.0.0", 0);
+	ck_assert_int_eq(sock_listen(&l, &any, 4), 0);
+	ck_assert_str_eq(congestion(l.fd), system);
+	close(fresh);
+	close(l.fd);
+}
+END_TEST
+
 START_TEST(wildcards_of_both_families_share_a_port)
 {
 	struct sock_listener v6, v4;
@@ -547,6 +582,7 @@ int main(void)
 	Suite *s = suite_create("sock");
 	TCase *t = tcase_create("tcp");
 	tcase_add_test(t, accepted_and_connected_sockets_have_all_options);
+	tcase_add_test(t, nothing_is_paced_on_loopback_and_elsewhere_the_system_decides);
 	tcase_add_test(t, wildcards_of_both_families_share_a_port);
 	tcase_add_test(t, a_port_in_use_is_refused);
 	tcase_add_test(t, a_port_can_be_bound_again_while_old_connections_linger);
