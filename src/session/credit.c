@@ -62,7 +62,9 @@ bool credit_rx_consumed(struct credit_rx *rx, uint64_t n)
 uint64_t credit_rx_grant(struct credit_rx *rx, const struct credit_growth *growth)
 {
 	uint64_t rtt = growth->rtt > RTT_FLOOR ? growth->rtt : RTT_FLOOR;
-	if (growth->now - rx->epoch < 2 * rtt && rx->window < growth->ceiling)
+	/* Where it is the reader that limits the stream, a wider window only holds more unread. */
+	bool slow_reader = credit_rx_held(rx) - growth->coming >= rx->window / CREDIT_UNREAD;
+	if (growth->now - rx->epoch < 2 * rtt && !slow_reader && rx->window < growth->ceiling)
 		rx->window = rx->window <= growth->ceiling / 2 ? rx->window * 2 : growth->ceiling;
 	rx->epoch = growth->now;
 	if (rx->consumed + rx->window > rx->max)

@@ -3,7 +3,8 @@
  *
  * Credit is an absolute offset in the stream: bytes before it may be sent.  It never
  * goes back.  The receiver's window grows while the sender uses it up within
- * two round trips, up to a ceiling; what was granted is never taken back.
+ * two round trips and the reader takes it as fast, up to a ceiling; what was granted
+ * is never taken back.
  */
 #ifndef CB_SESSION_CREDIT_H
 #define CB_SESSION_CREDIT_H
@@ -51,14 +52,18 @@ int credit_rx_received(struct credit_rx *rx, uint64_t n);
  */
 bool credit_rx_consumed(struct credit_rx *rx, uint64_t n);
 
+/* A reader that leaves this part of the window unread is slow. */
+enum { CREDIT_UNREAD = 4 };
+
 struct credit_growth {
 	uint64_t now, rtt; /* microseconds; rtt 0: not known */
 	uint32_t ceiling;  /* bytes; no growth beyond */
+	uint32_t coming;   /* bytes of `received` that have not arrived yet */
 };
 
 /*
  * The offset to grant now; records it as granted.  Doubles the window first when
- * the last grant was used up within two round trips.
+ * the last grant was used up within two round trips and the reader keeps up.
  */
 uint64_t credit_rx_grant(struct credit_rx *rx, const struct credit_growth *growth);
 

@@ -94,7 +94,8 @@ size_t mux_out_slot(struct mux_stream *s, uint8_t *buf, uint64_t now)
 	if (s->slots & STREAM_SLOT_CREDIT) {
 		struct credit_growth g = {.now = now,
 			.rtt = liveness_rtt(&m->liveness),
-			.ceiling = m->may_grow ? m->opt.window_ceiling : 0};
+			.ceiling = m->may_grow ? m->opt.window_ceiling : 0,
+			.coming = m->data == s ? decoder_pending(&m->decoder) : 0};
 		mux_impl_unslot(s, STREAM_SLOT_CREDIT);
 		return wire_put_credit(buf, s->id, credit_rx_grant(&s->rx_credit, &g));
 	}

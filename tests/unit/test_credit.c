@@ -110,6 +110,35 @@ START_TEST(windows_grow_to_the_ceiling)
 }
 END_TEST
 
+START_TEST(a_slow_reader_gets_no_wider_window)
+{
+	struct credit_growth g = {.now = CLOCK_SEC, .rtt = 10000, .ceiling = 1 << 20};
+	struct credit_rx rx;
+	credit_rx_init(&rx, 1024, g.now);
+	ck_assert_int_eq(credit_rx_received(&rx, 1024), 0);
+	ck_assert(credit_rx_consumed(&rx, 1024 - 1024 / CREDIT_UNREAD));
+	(void)credit_rx_grant(&rx, &g); /* a quarter is unread */
+	ck_assert_uint_eq(rx.window, 1024);
+	ck_assert_int_eq(credit_rx_received(&rx, 511), 0);
+	ck_assert(credit_rx_consumed(&rx, 512));
+	(void)credit_rx_grant(&rx, &g); /* and now one byte less */
+	ck_assert_uint_eq(rx.window, 2048);
+}
+END_TEST
+
+START_TEST(what_has_not_arrived_is_not_the_readers_fault)
+{
+	struct credit_growth g = {.now = CLOCK_SEC, .rtt = 10000, .ceiling = 1 << 20};
+	struct credit_rx rx;
+	credit_rx_init(&rx, 1024, g.now);
+	ck_assert_int_eq(credit_rx_received(&rx, 1024), 0);
+	ck_assert(credit_rx_consumed(&rx, 512));
+	g.coming = 512;
+	(void)credit_rx_grant(&rx, &g);
+	ck_assert_uint_eq(rx.window, 2048);
+}
+END_TEST
+
 START_TEST(growth_does_not_wrap)
 {
 	struct credit_rx rx;
@@ -142,7 +171,7 @@ START_TEST(random_walk)
 			ck_assert_int_eq(credit_rx_received(&rx, n), 0);
 			now += unit_below(&r, 3000);
 			if (credit_rx_consumed(&rx, unit_below(&r, credit_rx_held(&rx) + 1))) {
-				struct credit_growth g = {now, 1000, 1 << 15};
+				struct credit_growth g = {now, 1000, 1 << 15, 0};
 				ck_assert_int_eq(
 					credit_tx_update(&tx, credit_rx_grant(&rx, &g)), 0);
 			}
@@ -167,6 +196,8 @@ int main(void)
 	tcase_add_test(t, case_16_overrun_by_one_byte);
 	tcase_add_test(t, credit_is_worth_a_frame_from_half_a_window);
 	tcase_add_test(t, windows_grow_to_the_ceiling);
+	tcase_add_test(t, a_slow_reader_gets_no_wider_window);
+	tcase_add_test(t, what_has_not_arrived_is_not_the_readers_fault);
 	tcase_add_test(t, growth_does_not_wrap);
 	tcase_add_test(t, random_walk);
 	suite_add_tcase(s, t);
