@@ -7,20 +7,21 @@
 #include <sys/socket.h>
 
 #define SAMPLE_INTERVAL (200 * CLOCK_MS) /* between looks at the path */
+#define QUANTUM_TIME (4 * CLOCK_MS)      /* what a stream's turn may take where several compete, */
 enum {
-	FRAME_ROOM = 8 << 10,     /* bytes: for less no further frame is staged */
-	SHARED_WRITE = 64 << 10,  /* bytes staged at once for several streams: stays in cache */
-	BULK_QUANTUM = 256 << 10, /* bytes a turn of each stream where all are bulk */
-	SPARSE_READ = 16 << 10,   /* a stream whose source gives less, and no more, is sparse */
-	/* While sparse and bulk streams mix: */
-	MIXED_QUANTUM = 80 << 10, /* bytes a turn of each stream: whole messages of 64 KiB, */
-	MIXED_TURN = 64 << 10,    /* bytes between two looks at who else is ready, */
-	MIXED_UNSENT = 128 << 10, /* and bytes the kernel may queue unsent */
+	QUANTUM_MIN = 16 << 10, /* but so many bytes */
+	QUANTUM_MAX = 256 << 10,
+	FRAME_ROOM = 8 << 10,   /* bytes: for less no further frame is staged */
+	SPARSE_READ = 16 << 10, /* a stream whose source gives less, and no more, is sparse */
+	UNSENT = 128 << 10,     /* bytes the kernel may queue unsent while sparse and bulk mix */
 };
 
-size_t output_turn(const struct transport *t)
+static uint32_t quantum(uint64_t rate)
 {
-	return t->mixed ? MIXED_TURN : BUS_TURN;
+	uint64_t bytes = rate / (CLOCK_SEC / QUANTUM_TIME);
+	if (rate == 0 || bytes > QUANTUM_MAX)
+		return QUANTUM_MAX;
+	return bytes < QUANTUM_MIN ? QUANTUM_MIN : (uint32_t)bytes;
 }
 
 void output_sample(struct transport *t)
@@ -29,17 +30,18 @@ void output_sample(struct transport *t)
 	if (now - t->sampled < SAMPLE_INTERVAL)
 		return;
 	struct sock_path path;
-	t->mixed = t->bulk_seen && t->sparse_seen;
+	bool mixed = t->bulk_seen && t->sparse_seen;
 	/* Where we had too little to send, the path may be faster than it looks. */
 	if (t->is_tcp && sock_path(t->lfd.fd, &path) == 0 &&
 		(!path.app_limited || path.delivery_rate > t->rate)) {
 		t->rate = path.delivery_rate;
 		mux_set_rate(t->mux, t->rate);
 	}
-	if (t->is_tcp && t->mixed != t->lowat &&
-		sock_notsent_lowat(t->lfd.fd, t->mixed ? MIXED_UNSENT : 0) == 0)
-		t->lowat = t->mixed;
-	mux_set_quantum(t->mux, t->mixed ? MIXED_QUANTUM : BULK_QUANTUM);
+	mux_set_quantum(t->mux, quantum(t->rate));
+	/* On loopback nothing waits for a wire, and the mark would only cost wakeups. */
+	if (t->is_tcp && !addr_is_loopback(&t->peer) && mixed != t->lowat &&
+		sock_notsent_lowat(t->lfd.fd, mixed ? UNSENT : 0) == 0)
+		t->lowat = mixed;
 	t->bulk_seen = t->sparse_seen = false;
 	t->sampled = now;
 }
@@ -106,8 +108,7 @@ static void fill(struct transport *t)
 	struct mux_stream *s;
 	uint32_t grant;
 	while ((s = mux_next(m, &grant)) != NULL) {
-		size_t stop = mux_waiting(m) > 1 ? SHARED_WRITE : all - FRAME_ROOM;
-		if (n >= stop)
+		if (n >= all - FRAME_ROOM)
 			break;
 		size_t header = stage_pipe(t, s, grant, t->out + n);
 		n += header;
@@ -150,7 +151,7 @@ static int drain(struct transport *t)
 
 int output_write(struct transport *t, bool *more)
 {
-	size_t budget = output_turn(t);
+	size_t budget = BUS_TURN;
 	while (t->lfd.ready & LOOP_WRITABLE) {
 		if (t->out == NULL) {
 			if (!mux_has_output(t->mux))

@@ -7,10 +7,10 @@
 
 #include "bus/transport.h"
 
-/* Bytes the transport may move before it is another descriptor's turn. */
-size_t output_turn(const struct transport *t);
-
-/* Looks at the path now and then: frames and queues are cut to its rate and its users. */
+/*
+ * Looks at the path now and then: frames and turns are cut to its rate, and the kernel's
+ * queue while sparse and bulk streams mix.
+ */
 void output_sample(struct transport *t);
 
 /*

@@ -95,7 +95,6 @@ struct transport {
 	struct sealed *sealed; /* NULL: it is plain */
 	bool is_tcp;
 	bool bulk_seen, sparse_seen; /* since the last sample; sparse only beside others */
-	bool mixed;                  /* as the last sample found it */
 	bool lowat;                  /* little is queued in the kernel for that reason */
 	bool long_frames;            /* the last frame was long: read its header alone */
 	bool shut, dead;
