@@ -104,7 +104,7 @@ static void settle(struct doorman *d, struct doorman_source *s)
 		list_remove(&s->idle);
 	list_append(&d->idle, &s->idle);
 	if (d->n_idle > DOORMAN_SOURCES)
-		forget(d, container_of(list_first(&d->idle), struct doorman_source, idle));
+		forget(d, container_of(d->idle.next, struct doorman_source, idle));
 }
 
 static void use(struct doorman *d, struct doorman_source *s)
@@ -274,7 +274,7 @@ void doorman_key_failed(struct doorman *d, const uint8_t key[static DOORMAN_KEY]
 	d->n_keys++;
 	note_failure(&k->record, now);
 	if (d->n_keys > DOORMAN_KEYS)
-		forget_key(d, container_of(list_first(&d->known_keys), struct known_key, list));
+		forget_key(d, container_of(d->known_keys.next, struct known_key, list));
 }
 
 void doorman_key_passed(struct doorman *d, const uint8_t key[static DOORMAN_KEY])
