@@ -34,7 +34,8 @@ void sched_add(struct sched *s, struct sched_item *it, uint64_t now)
 		return;
 	if (it->quiet_since == 0 || now - it->quiet_since >= QUIET)
 		it->deficit = (int32_t)s->quantum;
-	it->fresh = it->deficit > 0;
+	it->fresh = it->deficit > 0 && it->spent <= SCHED_SPARSE;
+	it->spent = 0;
 	list_append(it->fresh ? &s->fresh : &s->old, &it->node);
 	it->queued = true;
 	s->waiting++;
@@ -85,6 +86,8 @@ void sched_charge(struct sched *s, struct sched_item *it, uint64_t bytes)
 		s->ahead += bytes;
 	else
 		s->ahead = ahead_max(s);
+	uint64_t spent = it->spent + bytes;
+	it->spent = spent < UINT16_MAX ? (uint16_t)spent : UINT16_MAX;
 	/* Who was alone and sent much owes no more than one quantum when others come. */
 	int64_t left = (int64_t)it->deficit - (int64_t)bytes;
 	it->deficit = left < -(int64_t)s->quantum ? -(int32_t)s->quantum : (int32_t)left;

@@ -5,8 +5,10 @@
  * comes in at the end of the first list, which is served before the second, until
  * it has used up one quantum; from then on it takes turns with the others.  So a
  * stream that asks for little is not behind those that ask for much (the idea of
- * fq_codel, RFC 8290 section 4).  Where so many ask for little that it is much in sum,
- * the second list gets one byte for SCHED_AHEAD of the first.
+ * fq_codel, RFC 8290 section 4).  One that sent more than SCHED_SPARSE the last time
+ * comes in at the end of the second list: long messages with pauses between them are
+ * bulk.  Where so many ask for little that it is much in sum, the second list gets one
+ * byte for SCHED_AHEAD of the first.
  */
 #ifndef CB_SESSION_SCHED_H
 #define CB_SESSION_SCHED_H
@@ -23,7 +25,10 @@ struct sched {
 	uint64_t ahead;   /* bytes the first list sent beyond SCHED_AHEAD times the second */
 };
 
-enum { SCHED_AHEAD = 8 };
+enum {
+	SCHED_AHEAD = 8,
+	SCHED_SPARSE = 8 << 10, /* bytes from being added to being removed */
+};
 
 struct sched_item {
 	union {
@@ -31,6 +36,7 @@ struct sched_item {
 		uint64_t quiet_since; /* not queued: when it last left the lists; 0: it is new */
 	};
 	int32_t deficit; /* bytes it may still send in this turn of its */
+	uint16_t spent;  /* bytes it sent since it was added, as far as they can be counted */
 	bool queued;
 	bool fresh; /* in the first list */
 };

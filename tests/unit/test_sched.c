@@ -97,6 +97,51 @@ START_TEST(who_was_quiet_goes_first)
 END_TEST
 
 /* Leaving for a moment does not make a new one of an old one. */
+/* Long messages with pauses between them: quiet for long enough, and all the same no sparse item.
+ */
+START_TEST(who_sent_much_last_time_comes_after_who_sent_little)
+{
+	uint64_t now = CLOCK_SEC;
+	start();
+	sched_set_quantum(&s, 256 << 10);
+	sched_add(&s, &item[0], now);
+	sched_charge(&s, &item[0], SCHED_SPARSE + 1);
+	sched_remove(&s, &item[0], now);
+	sched_add(&s, &item[1], now);
+	sched_charge(&s, &item[1], SCHED_SPARSE);
+	sched_remove(&s, &item[1], now);
+	now += CLOCK_SEC;
+	sched_add(&s, &item[0], now);
+	sched_add(&s, &item[1], now);
+	ck_assert_int_eq(turn(100), 1);
+	sched_remove(&s, &item[1], now);
+	ck_assert_int_eq(turn(100), 0);
+	sched_remove(&s, &item[0], now); /* it sent little this time */
+	now += CLOCK_SEC;
+	sched_add(&s, &item[0], now);
+	sched_add(&s, &item[1], now);
+	ck_assert_int_eq(turn(100), 0);
+}
+END_TEST
+
+/* However much it is, it is not taken for little. */
+START_TEST(what_was_sent_is_counted_without_wrapping)
+{
+	uint64_t now = CLOCK_SEC;
+	start();
+	sched_set_quantum(&s, 1 << 20);
+	sched_add(&s, &item[0], now);
+	sched_charge(&s, &item[0], UINT16_MAX);
+	sched_charge(&s, &item[0], UINT64_C(1) << 16);
+	sched_charge(&s, &item[0], 1);
+	sched_remove(&s, &item[0], now);
+	now += CLOCK_SEC;
+	sched_add(&s, &item[0], now);
+	sched_add(&s, &item[1], now);
+	ck_assert_int_eq(turn(1), 1);
+}
+END_TEST
+
 START_TEST(debt_stays_for_a_moment)
 {
 	start();
@@ -179,6 +224,8 @@ int main(void)
 	tcase_add_test(t, lone_one_gets_all);
 	tcase_add_test(t, fair_in_bytes);
 	tcase_add_test(t, who_was_quiet_goes_first);
+	tcase_add_test(t, who_sent_much_last_time_comes_after_who_sent_little);
+	tcase_add_test(t, what_was_sent_is_counted_without_wrapping);
 	tcase_add_test(t, debt_stays_for_a_moment);
 	tcase_add_test(t, debt_is_capped);
 	tcase_add_test(t, many_sparse_ones_do_not_starve_the_bulk);
