@@ -42,8 +42,9 @@ enum {
 
 #define DOORMAN_HANDSHAKE (5 * CLOCK_SEC)   /* from accept to the last message; also in the queue */
 #define DOORMAN_PENALTY_MIN (1 * CLOCK_SEC) /* the pause after the first failure; then doubled */
-#define DOORMAN_PENALTY_MAX (300 * CLOCK_SEC) /* the longest pause */
-#define DOORMAN_MEMORY (900 * CLOCK_SEC)      /* without a failure for so long they are forgotten */
+#define DOORMAN_PENALTY_MAX                                                                        \
+	(60 * CLOCK_SEC)                 /* the longest pause: who mends a file waits no longer */
+#define DOORMAN_MEMORY (900 * CLOCK_SEC) /* without a failure for so long they are forgotten */
 
 /* What is held against a source or a key. */
 struct doorman_record {

@@ -35,9 +35,9 @@ static const struct {
 	{"handshakes at once, in all", DOORMAN_MAX, ""},
 	{"handshakes without a right first message", DOORMAN_UNPROVEN_MAX, ""},
 	{"pause of a source after a wrong first message", (long)(DOORMAN_PENALTY_MIN / CLOCK_SEC),
-		" to 300 seconds"},
+		" to 60 seconds"},
 	{"pause of a key after a refused token", (long)(DOORMAN_PENALTY_MIN / CLOCK_SEC),
-		" to 300 seconds"},
+		" to 60 seconds"},
 	{"failures are forgotten after", (long)(DOORMAN_MEMORY / CLOCK_SEC), " seconds"},
 	{"sources remembered for their failures", DOORMAN_SOURCES, ""},
 	{"keys remembered for theirs", DOORMAN_KEYS, ""},
@@ -56,7 +56,7 @@ START_TEST(limits_are_those_of_the_code)
 {
 	char row[256], *page = manual_load("man/cloudbus-security.7");
 	ck_assert_int_eq(REVOKED_FILE_MAX, 8388608);
-	ck_assert_uint_eq(DOORMAN_PENALTY_MAX, 300 * CLOCK_SEC);
+	ck_assert_uint_eq(DOORMAN_PENALTY_MAX, 60 * CLOCK_SEC);
 	for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
 		snprintf(row, sizeof row, "\n.It %s Ta %ld%s\n", limits[i].what, limits[i].limit,
 			limits[i].unit);
