@@ -56,6 +56,20 @@ int acceptor_start(struct acceptor *a, struct bus *bus, const struct acceptor_op
 	return listen_start(&a->listen, bus, &opt->addr, on_accepted);
 }
 
+void acceptor_set_secured(struct acceptor *a, bool secured)
+{
+	if (a->secured == secured)
+		return;
+	if (a->secured)
+		lobby_close(&a->bus->guard->lobby, &a->host);
+	a->secured = secured;
+	list_each (node, &a->bus->transports) {
+		struct transport *t = container_of(node, struct transport, node);
+		if (t->owner == a->owner && (t->sealed != NULL) != secured)
+			transport_goaway(t, WIRE_OK);
+	}
+}
+
 void acceptor_close(struct acceptor *a)
 {
 	listen_stop(&a->listen);

@@ -11,6 +11,7 @@
 #include "bus/transport.h"
 
 struct acceptor {
+	struct list node; /* the owner's */
 	struct listen listen;
 	struct bus *bus;
 	const struct transport_ops *ops;
@@ -28,6 +29,12 @@ struct acceptor_options {
 
 /* Binds the address.  0, or ERR_SYS with errno.  acceptor_close() may follow in any case. */
 int acceptor_start(struct acceptor *a, struct bus *bus, const struct acceptor_options *opt);
+
+/*
+ * Whether who comes from now on must be secured.  Where that changes, the owner's transports
+ * that are otherwise say goodbye.
+ */
+void acceptor_set_secured(struct acceptor *a, bool secured);
 
 /* No new transports; those that are open, and their sessions, go on. */
 void acceptor_close(struct acceptor *a);

@@ -21,6 +21,7 @@ int bus_init(struct bus *bus)
 	list_init(&bus->sessions);
 	list_init(&bus->quota.holders);
 	bus->quota.limit = bus->conf->memory;
+	generation_init(bus);
 	pipes_init(&bus->pipes, bus->mem);
 	bus->read_buf = mem_alloc(bus->mem, BUS_READ);
 	return bus->read_buf == NULL ? ERR_NOMEM : 0;
@@ -32,6 +33,7 @@ void bus_fini(struct bus *bus)
 		list_remove(node);
 		mem_free(bus->mem, node);
 	}
+	generation_fini(bus);
 	pipes_fini(&bus->pipes);
 	mem_free(bus->mem, bus->read_buf);
 	bus->read_buf = NULL;

@@ -9,6 +9,7 @@
 
 #include "base/list.h"
 #include "base/mem.h"
+#include "bus/generation.h"
 #include "bus/pipes.h"
 #include "conf/conf.h"
 #include "net/dns.h"
@@ -41,7 +42,8 @@ struct bus {
 	struct loop *loop;
 	struct mem *mem;
 	struct dns *dns;
-	const struct conf *conf;
+	const struct conf *conf; /* of the current generation */
+	struct generations generations;
 	uint8_t instance[WIRE_ID]; /* random, of this process */
 	uint64_t seed;             /* random, for tables */
 	uint64_t random;           /* state of the jitter's generator */

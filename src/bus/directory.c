@@ -26,6 +26,7 @@ void directory_fini(struct directory *dir)
 	for (struct hash_node *n; (n = hash_any(&dir->by_name)) != NULL;)
 		hash_remove(&dir->by_name, n);
 	hash_fini(&dir->by_name);
+	dir->only = NULL;
 }
 
 int directory_add(struct directory *dir, struct directory_entry *entry, struct egress *e)

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "bus/quota.h"
+#include "conf/conf_equal.h"
 #include "net/sock.h"
 
 #include <errno.h>
@@ -14,20 +15,47 @@ struct pending {
 	struct backend_connect connect;
 	struct session *session;
 	struct egress *egress;
+	struct egress_target *target;
 };
+
+static struct egress_target *hold(struct egress_target *t)
+{
+	t->holders++;
+	return t;
+}
+
+static void drop(struct bus *bus, struct egress_target *t)
+{
+	if (--t->holders > 0)
+		return;
+	backend_fini(&t->backend);
+	generation_drop(bus, t->generation);
+	loop_free_later(bus->loop, t);
+}
 
 static void on_closed_open(struct session *s)
 {
 	struct egress *e = s->owner;
 	e->n_sessions--;
+	if (e->retired)
+		loop_defer(e->bus->loop, &e->settle);
+}
+
+/* The way to the backend is over, whether it was found or not. */
+static void end_pending(struct pending *p)
+{
+	struct bus *bus = p->egress->bus;
+	drop(bus, p->target);
+	loop_free_later(bus->loop, p);
 }
 
 static void on_closed_pending(struct session *s)
 {
 	struct pending *p = s->owner;
-	p->egress->n_sessions--;
 	backend_cancel(&p->connect);
-	loop_free_later(s->bus->loop, p);
+	s->owner = p->egress;
+	on_closed_open(s);
+	end_pending(p);
 }
 
 static const struct session_ops open_ops = {.closed = on_closed_open};
@@ -39,11 +67,11 @@ static void on_connected(struct backend_connect *bc, int fd, uint32_t code, cons
 	struct session *s = p->session;
 	if (fd < 0) {
 		log_warning("session %s: refused: backend %s: %s", session_text(s),
-			p->egress->conf->servers[0].text, why);
+			p->target->backend.conf->servers[0].text, why);
 		session_abort(s, code);
 		return;
 	}
-	if (session_set_local(s, fd, backend_is_tcp(&p->egress->backend)) != 0) {
+	if (session_set_local(s, fd, backend_is_tcp(&p->target->backend)) != 0) {
 		log_error("session %s: refused: %s", session_text(s), strerror(errno));
 		session_abort(s, WIRE_INTERNAL);
 		return;
@@ -53,7 +81,7 @@ static void on_connected(struct backend_connect *bc, int fd, uint32_t code, cons
 		session_fail_later(s, bc->broken);
 	s->ops = &open_ops;
 	s->owner = p->egress;
-	loop_free_later(s->bus->loop, p);
+	end_pending(p);
 	session_start(s);
 }
 
@@ -84,6 +112,7 @@ static struct session *make_session(struct bus *bus, struct egress *e, const str
 		mem_free(bus->mem, p);
 		return NULL;
 	}
+	p->target = hold(e->target);
 	e->n_sessions++;
 	return p->session;
 }
@@ -101,19 +130,86 @@ void egress_begin(struct egress *e, struct transport *t, struct mux_stream *stre
 	}
 	transport_attach(t, &s->members[0].ts, stream);
 	struct pending *p = s->owner;
-	if (backend_connect(&p->connect, &e->backend, on_connected) != 0) {
+	if (backend_connect(&p->connect, &p->target->backend, on_connected) != 0) {
 		log_error("session %s: refused: out of memory", session_text(s));
 		session_abort(s, WIRE_INTERNAL);
 	}
 }
 
-int egress_init(struct egress *e, struct bus *bus, const struct conf_service *conf)
+/* --- life ----------------------------------------------------------------------------------- */
+
+static void settle(struct loop_work *work)
 {
-	*e = (struct egress){.conf = conf};
-	return backend_init(&e->backend, bus, conf);
+	struct egress *e = container_of(work, struct egress, settle);
+	if (e->n_sessions == 0)
+		egress_free(e);
 }
 
-void egress_fini(struct egress *e)
+struct egress *egress_new(struct bus *bus, const struct conf_service *conf)
 {
-	backend_fini(&e->backend);
+	struct egress *e = mem_zalloc(bus->mem, sizeof *e);
+	if (e == NULL)
+		return NULL;
+	e->bus = bus;
+	e->conf = conf;
+	list_init(&e->node);
+	loop_work_init(&e->settle, settle);
+	return e;
+}
+
+int egress_prepare(struct egress *e, const struct conf_service *conf, struct egress_target **out)
+{
+	struct egress_target *t = e->target;
+	if (t != NULL && conf_equal_endpoint(&t->backend.conf->servers[0], &conf->servers[0])) {
+		*out = hold(t);
+		return 0;
+	}
+	t = mem_zalloc(e->bus->mem, sizeof *t);
+	if (t == NULL)
+		return ERR_NOMEM;
+	int rc = backend_init(&t->backend, e->bus, conf);
+	if (rc != 0) {
+		mem_free(e->bus->mem, t);
+		return rc;
+	}
+	*out = hold(t);
+	return 0;
+}
+
+void egress_abandon(struct egress *e, struct egress_target *target)
+{
+	if (target != NULL)
+		drop(e->bus, target);
+}
+
+void egress_commit(struct egress *e, const struct conf_service *conf, struct egress_target *target)
+{
+	struct generation *g = e->bus->generations.current;
+	struct egress_target *old = e->target;
+	generation_drop(e->bus, e->generation);
+	e->generation = generation_hold(g);
+	e->conf = conf;
+	generation_drop(e->bus, target->generation);
+	target->generation = generation_hold(g);
+	target->backend.conf = conf;
+	e->target = target;
+	if (old != NULL)
+		drop(e->bus, old);
+}
+
+void egress_retire(struct egress *e)
+{
+	e->retired = true;
+	loop_defer(e->bus->loop, &e->settle);
+}
+
+void egress_free(struct egress *e)
+{
+	struct bus *bus = e->bus;
+	if (e->target != NULL)
+		drop(bus, e->target);
+	list_remove(&e->node);
+	loop_cancel(&e->settle);
+	generation_drop(bus, e->generation);
+	loop_free_later(bus->loop, e);
 }

@@ -4,20 +4,52 @@
 #ifndef CB_BUS_EGRESS_H
 #define CB_BUS_EGRESS_H
 
+#include "base/hash.h"
 #include "bus/backend.h"
 #include "bus/session.h"
 
-struct egress {
-	const struct conf_service *conf;
+/* The backend a service leads to; whoever is on the way there holds it. */
+struct egress_target {
 	struct backend backend;
-	size_t n_sessions;
+	struct generation *generation; /* whose its configuration is */
+	size_t holders;
 };
 
-/* 0 or ERR_NOMEM. */
-int egress_init(struct egress *e, struct bus *bus, const struct conf_service *conf);
+struct egress {
+	struct list node;         /* the node's, of all */
+	struct hash_node by_name; /* while a configuration is applied: the node's own */
+	struct bus *bus;
+	const struct conf_service *conf;
+	struct generation *generation; /* whose that is */
+	struct egress_target *target;
+	size_t n_sessions;
+	bool retired; /* lives for the sessions that are left, and then frees itself */
+	struct loop_work settle;
+};
+
+/* Leads nowhere yet; `conf` only for its name.  NULL: no memory. */
+struct egress *egress_new(struct bus *bus, const struct conf_service *conf);
+
+/*
+ * The backend that another configuration wants: its own, where that stays the same, or a new
+ * one.  0 and *out, for one of the two calls that follow; or ERR_NOMEM.
+ */
+int egress_prepare(struct egress *e, const struct conf_service *conf, struct egress_target **out);
+
+/* What was prepared is not used. */
+void egress_abandon(struct egress *e, struct egress_target *target);
+
+/*
+ * From now on it is as `conf`, of the current generation, says; sessions that have begun are
+ * left alone.
+ */
+void egress_commit(struct egress *e, const struct conf_service *conf, struct egress_target *target);
+
+/* It is not in the configuration any more, and in no directory: it ends with its sessions. */
+void egress_retire(struct egress *e);
 
 /* Its sessions must be over. */
-void egress_fini(struct egress *e);
+void egress_free(struct egress *e);
 
 /* The peer opened a stream for this service: connects it to the backend, or refuses it. */
 void egress_begin(struct egress *e, struct transport *t, struct mux_stream *stream,

@@ -314,13 +314,26 @@ struct credentials_source guard_source(const struct conf *conf, struct mem *mem)
 		.mem = mem};
 }
 
-int guard_new(struct guard **out, struct bus *bus, char why[static WHY_MAX])
+void guard_use(struct guard *g)
+{
+	struct bus *bus = g->bus;
+	if (bus->conf->trust == NULL || bus->conf->identity == NULL || bus->conf->token == NULL)
+		return; /* it watches over what is there, by the files it has */
+	uint64_t seed = g->keyring.source.seed;
+	generation_drop(bus, g->generation);
+	g->generation = generation_hold(bus->generations.current);
+	g->keyring.source = guard_source(bus->conf, bus->mem);
+	g->keyring.source.seed = seed;
+}
+
+int guard_new(
+	struct guard **out, struct bus *bus, const struct conf *conf, char why[static WHY_MAX])
 {
 	struct guard *g = mem_zalloc(bus->mem, sizeof *g);
 	*out = NULL;
 	if (g == NULL)
 		return why_say(why, ERR_NOMEM, "out of memory");
-	struct credentials_source source = guard_source(bus->conf, bus->mem);
+	struct credentials_source source = guard_source(conf, bus->mem);
 	int64_t now = source.now;
 	source.seed = bus->seed;
 	int rc = keyring_init(&g->keyring, &source, why);
@@ -348,5 +361,6 @@ void guard_free(struct guard *g)
 	loop_timer_stop(g->bus->loop, &g->timer);
 	lobby_fini(&g->lobby);
 	keyring_fini(&g->keyring);
+	generation_drop(g->bus, g->generation);
 	mem_free(g->bus->mem, g);
 }

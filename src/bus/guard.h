@@ -27,21 +27,27 @@ struct guard {
 	struct keyring keyring;
 	struct lobby lobby;
 	struct timer timer;
-	int64_t loaded;   /* when the token in force came, seconds since 1970 */
-	int64_t look;     /* when to look at its file next */
-	int64_t warned;   /* when its end was last warned of; 0: never */
-	bool expired;     /* and said so */
-	bool look_failed; /* and said so */
+	struct generation *generation; /* whose paths these are; NULL: at the start */
+	int64_t loaded;                /* when the token in force came, seconds since 1970 */
+	int64_t look;                  /* when to look at its file next */
+	int64_t warned;                /* when its end was last warned of; 0: never */
+	bool expired;                  /* and said so */
+	bool look_failed;              /* and said so */
 };
 
 /* The files that a configuration names, at this time, without a seed. */
 struct credentials_source guard_source(const struct conf *conf, struct mem *mem);
 
 /*
- * Loads the files that the bus's configuration names.  0 and *out, which is bus->guard too;
- * or an error with why: ERR_INVALID and the like are the files', ERR_NOMEM, ERR_SYS.
+ * Loads the files that a configuration names, which must live until guard_use() or
+ * guard_free().  0 and *out, which is bus->guard too; or an error with why: ERR_INVALID and
+ * the like are the files', ERR_NOMEM, ERR_SYS.
  */
-int guard_new(struct guard **out, struct bus *bus, char why[static WHY_MAX]);
+int guard_new(
+	struct guard **out, struct bus *bus, const struct conf *conf, char why[static WHY_MAX]);
+
+/* The files are those that the bus's present configuration names: for guard_reload(). */
+void guard_use(struct guard *g);
 
 /* Nobody is in its lobby, and every transport is gone.  NULL does nothing. */
 void guard_free(struct guard *g);

@@ -5,6 +5,7 @@
 #include "bus/guard.h"
 #include "bus/quota.h"
 #include "bus/session.h"
+#include "conf/conf_equal.h"
 
 #include <errno.h>
 #include <string.h>
@@ -14,6 +15,8 @@ static void on_closed(struct session *s)
 {
 	struct ingress *in = s->owner;
 	in->n_sessions--;
+	if (in->retired)
+		loop_defer(in->bus->loop, &in->settle);
 }
 
 static const struct session_ops ops = {.closed = on_closed};
@@ -95,7 +98,7 @@ static void begin(struct session *s, const struct server_member *m, const struct
 static bool may_wait(struct ingress *in, uint64_t until)
 {
 	bool may = false;
-	for (size_t i = 0; i < in->conf->n_servers; i++)
+	for (size_t i = 0; i < in->n_servers; i++)
 		may = server_kick(in->server[i], until) || may;
 	return may;
 }
@@ -127,6 +130,8 @@ static void on_up(struct server *server)
 		(void)sock_peer_name(s->local.fd, &peer);
 		begin(s, &m, &peer);
 	}
+	if (in->retired)
+		loop_defer(in->bus->loop, &in->settle);
 }
 
 /* Who is there for a new session; *up: somebody is, though perhaps at the limit. */
@@ -134,7 +139,7 @@ static size_t find_members(struct ingress *in, struct server_member *m, bool *up
 {
 	size_t n = 0;
 	*up = false;
-	for (size_t i = 0; i < in->conf->n_servers && n < CONF_SERVERS_MAX; i++) {
+	for (size_t i = 0; i < in->n_servers && n < CONF_SERVERS_MAX; i++) {
 		*up = *up || server_is_up(in->server[i]);
 		n += server_members(in->server[i], m + n, CONF_SERVERS_MAX - n);
 	}
@@ -151,7 +156,7 @@ static const char *full(const struct ingress *in)
 
 static void on_accepted(struct listen *l, int fd, const struct addr *peer)
 {
-	struct ingress *in = container_of(l, struct ingress, listen);
+	struct ingress *in = l->owner;
 	struct server_member m[CONF_SERVERS_MAX];
 	uint64_t until = bus_now(in->bus) + in->conf->connect_timeout;
 	bool up = false;
@@ -181,39 +186,140 @@ static void on_accepted(struct listen *l, int fd, const struct addr *peer)
 		wait_for_link(s, until);
 }
 
-int ingress_start(struct ingress *in, struct bus *bus, const struct ingress_options *opt)
+/* --- life ----------------------------------------------------------------------------------- */
+
+/* What a service that is no more still needs: servers for who waits, itself for who runs. */
+static void settle(struct loop_work *work)
+{
+	struct ingress *in = container_of(work, struct ingress, settle);
+	if (list_empty(&in->waiting)) {
+		for (size_t i = 0; i < in->n_servers; i++)
+			server_free(in->server[i]);
+		in->n_servers = 0;
+	}
+	if (in->n_sessions == 0)
+		ingress_free(in);
+}
+
+struct ingress *ingress_new(struct bus *bus, const struct conf_service *conf)
+{
+	struct ingress *in = mem_zalloc(bus->mem, sizeof *in);
+	if (in == NULL)
+		return NULL;
+	in->bus = bus;
+	in->conf = conf;
+	list_init(&in->node);
+	list_init(&in->waiting);
+	loop_work_init(&in->settle, settle);
+	return in;
+}
+
+int ingress_listen(struct listen **out, struct bus *bus, const struct addr *addr)
+{
+	struct listen *l = mem_zalloc(bus->mem, sizeof *l);
+	if (l == NULL)
+		return ERR_NOMEM;
+	int rc = listen_start(l, bus, addr, on_accepted);
+	if (rc == 0) {
+		*out = l;
+		return 0;
+	}
+	int saved = errno;
+	mem_free(bus->mem, l);
+	errno = saved;
+	return rc;
+}
+
+/* The server that leads there already, unless it was taken for another line; or NULL. */
+static struct server *find_server(const struct ingress *in, const struct conf_endpoint *conf)
+{
+	for (size_t i = 0; i < in->n_servers; i++) {
+		if (conf_equal_endpoint(in->server[i]->conf, conf))
+			return in->server[i];
+	}
+	return NULL;
+}
+
+static bool has(struct server *const *server, size_t n, const struct server *one)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (server[i] == one)
+			return true;
+	}
+	return false;
+}
+
+int ingress_prepare(
+	const struct ingress *in, const struct ingress_options *opt, struct server ***out)
 {
 	const struct conf_service *conf = opt->conf;
-	*in = (struct ingress){.bus = bus, .conf = conf};
-	list_init(&in->waiting);
-	in->server = mem_zalloc(bus->mem, conf->n_servers * sizeof *in->server);
-	if (in->server == NULL)
-		return ERR_NOMEM;
-	int rc = listen_start(&in->listen, bus, &conf->bind.addr, on_accepted);
+	struct server **server = mem_zalloc(in->bus->mem, conf->n_servers * sizeof *server);
+	int rc = server == NULL ? ERR_NOMEM : 0;
 	for (size_t i = 0; rc == 0 && i < conf->n_servers; i++) {
-		struct server_options server = {.conf = &conf->servers[i],
+		struct server_options so = {.conf = &conf->servers[i],
 			.service = conf,
 			.links = opt->links,
 			.registry = opt->registry,
 			.up = on_up,
-			.owner = in};
-		rc = server_new(&in->server[i], &server);
+			.owner = (struct ingress *)(uintptr_t)in};
+		server[i] = find_server(in, so.conf);
+		if (server[i] == NULL)
+			rc = server_new(&server[i], &so);
 	}
+	if (rc == 0)
+		*out = server;
+	else
+		ingress_abandon(in, conf, server);
 	return rc;
 }
 
-void ingress_close(struct ingress *in)
+void ingress_abandon(
+	const struct ingress *in, const struct conf_service *conf, struct server **server)
 {
-	listen_stop(&in->listen);
+	for (size_t i = 0; server != NULL && i < conf->n_servers; i++) {
+		if (server[i] != NULL && !has(in->server, in->n_servers, server[i]))
+			server_free(server[i]);
+	}
+	mem_free(in->bus->mem, server);
 }
 
-void ingress_stop(struct ingress *in)
+void ingress_commit(struct ingress *in, const struct conf_service *conf, struct server **server)
 {
-	if (in->bus == NULL)
-		return;
-	listen_stop(&in->listen);
-	for (size_t i = 0; in->server != NULL && i < in->conf->n_servers; i++)
+	struct server **old = in->server;
+	size_t n_old = in->n_servers;
+	generation_drop(in->bus, in->generation);
+	in->generation = generation_hold(in->bus->generations.current);
+	in->conf = conf;
+	in->server = server;
+	in->n_servers = conf->n_servers;
+	for (size_t i = 0; i < in->n_servers; i++) {
+		server[i]->conf = &conf->servers[i];
+		server[i]->service = conf;
+	}
+	for (size_t i = 0; i < n_old; i++) {
+		if (!has(in->server, in->n_servers, old[i]))
+			server_free(old[i]);
+	}
+	mem_free(in->bus->mem, old);
+	/* Who has waited need not wait for a server that is there. */
+	for (size_t i = 0; i < in->n_servers; i++)
+		on_up(in->server[i]);
+}
+
+void ingress_retire(struct ingress *in)
+{
+	in->retired = true;
+	loop_defer(in->bus->loop, &in->settle);
+}
+
+void ingress_free(struct ingress *in)
+{
+	struct bus *bus = in->bus;
+	for (size_t i = 0; i < in->n_servers; i++)
 		server_free(in->server[i]);
-	mem_free(in->bus->mem, in->server);
-	in->server = NULL;
+	mem_free(bus->mem, in->server);
+	list_remove(&in->node);
+	loop_cancel(&in->settle);
+	generation_drop(bus, in->generation);
+	loop_free_later(bus->loop, in);
 }

@@ -66,6 +66,7 @@ int listen_start(struct listen *l, struct bus *bus, const struct addr *addr,
 {
 	loop_fd_init(&l->lfd, on_event);
 	l->bus = bus;
+	l->asked = *addr;
 	l->accepted = on_accepted;
 	l->pause = (struct timer){.fire = on_pause_over};
 	l->short_of = false;
@@ -79,7 +80,7 @@ int listen_start(struct listen *l, struct bus *bus, const struct addr *addr,
 	} else {
 		int saved = errno;
 		(void)close(l->sock.fd);
-		sock_unlink(&l->sock);
+		(void)sock_unlink(&l->sock);
 		errno = saved;
 	}
 	return rc;
@@ -91,5 +92,8 @@ void listen_stop(struct listen *l)
 		return;
 	loop_timer_stop(l->bus->loop, &l->pause);
 	loop_close(l->bus->loop, &l->lfd);
-	sock_unlink(&l->sock);
+	char text[ADDR_TEXT_MAX];
+	if (sock_unlink(&l->sock) != 0)
+		log_warning("%s: its file stays, it cannot be removed: %s",
+			addr_format(&l->sock.addr, text), strerror(errno));
 }

@@ -4,6 +4,7 @@
 #ifndef CB_BUS_LISTEN_H
 #define CB_BUS_LISTEN_H
 
+#include "base/hash.h"
 #include "bus/bus.h"
 #include "net/sock.h"
 
@@ -16,6 +17,9 @@ enum {
 struct listen {
 	struct loop_fd lfd;
 	struct bus *bus;
+	void *owner;                 /* whose the connections are; it may change */
+	struct addr asked;           /* as configured; the port bound may differ */
+	struct hash_node by_address; /* while a configuration is applied: node's own */
 	struct sock_listener sock;
 	struct timer pause;
 	bool short_of; /* descriptors or memory: said so, and not recovered yet */

@@ -9,6 +9,7 @@ libbus_a_SOURCES = \
 	src/bus/egress.c src/bus/egress.h \
 	src/bus/entrance.c src/bus/entrance.h \
 	src/bus/fanout.c src/bus/fanout.h \
+	src/bus/generation.c src/bus/generation.h \
 	src/bus/guard.c src/bus/guard.h \
 	src/bus/handshake.c src/bus/handshake.h \
 	src/bus/ingress.c src/bus/ingress.h \
@@ -16,7 +17,9 @@ libbus_a_SOURCES = \
 	src/bus/link.c src/bus/link.h \
 	src/bus/listen.c src/bus/listen.h \
 	src/bus/lobby.c src/bus/lobby.h \
-	src/bus/node.c src/bus/node.h \
+	src/bus/node.c src/bus/node.h src/bus/node_impl.h \
+	src/bus/node_controller.c src/bus/node_controller.h \
+	src/bus/node_segment.c src/bus/node_segment.h \
 	src/bus/output.c src/bus/output.h \
 	src/bus/pipes.c src/bus/pipes.h \
 	src/bus/quota.c src/bus/quota.h \

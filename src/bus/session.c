@@ -60,6 +60,7 @@ struct session *session_new(struct bus *bus, const struct session_options *opt)
 		}
 	}
 	s->service = opt->service;
+	s->generation = generation_hold(bus->generations.current);
 	s->ops = opt->ops;
 	s->owner = opt->owner;
 	s->full_duplex = opt->full_duplex;
@@ -129,6 +130,7 @@ static void finish(struct session *s)
 	list_remove(&s->waiting);
 	s->bus->n_sessions--;
 	s->ops->closed(s);
+	generation_drop(s->bus, s->generation);
 	loop_free_later(s->bus->loop, s);
 	if (s->bus->idle != NULL)
 		s->bus->idle(s->bus);

@@ -55,6 +55,7 @@ struct session {
 	struct loop_fd local;
 	struct bus *bus;
 	const struct conf_service *service;
+	struct generation *generation; /* whose the service is */
 	const struct session_ops *ops;
 	void *owner;
 	struct list node;    /* in bus->sessions */
@@ -82,9 +83,9 @@ struct session {
 struct session_options {
 	const struct session_ops *ops;
 	void *owner;
-	const struct conf_service *service;
-	const uint8_t *id; /* WIRE_ID bytes, or NULL: a new random one */
-	size_t n_members;  /* 1 .. CONF_SERVERS_MAX */
+	const struct conf_service *service; /* of the current generation */
+	const uint8_t *id;                  /* WIRE_ID bytes, or NULL: a new random one */
+	size_t n_members;                   /* 1 .. CONF_SERVERS_MAX */
 	bool full_duplex;
 };
 

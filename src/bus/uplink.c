@@ -1,5 +1,6 @@
 #include "bus/uplink.h"
 
+#include "base/err.h"
 #include "base/log.h"
 
 _Static_assert((int)CONF_ANNOUNCED_MAX == (int)WIRE_NAMES_MAX, "what a file may have is announced");
@@ -43,17 +44,31 @@ static void on_closed(struct dialer *d, struct transport *t)
 	roster_leave(uplink_of(d)->roster, t);
 }
 
+static void on_ended(struct dialer *d)
+{
+	struct uplink *u = uplink_of(d);
+	if (u->retired && !dialer_busy(d))
+		uplink_free(u);
+}
+
 static const struct dialer_ops ops = {.peer = "controller",
 	.text = text_of,
 	.up = on_up,
 	.open = on_open,
 	.announced = on_announced,
 	.vouched = on_vouched,
-	.closed = on_closed};
+	.closed = on_closed,
+	.ended = on_ended};
 
-int uplink_start(struct uplink *u, struct bus *bus, const struct uplink_options *opt)
+int uplink_new(struct uplink **out, struct bus *bus, const struct uplink_options *opt)
 {
-	*u = (struct uplink){.conf = opt->conf, .directory = opt->directory, .roster = opt->roster};
+	struct uplink *u = mem_zalloc(bus->mem, sizeof *u);
+	if (u == NULL)
+		return ERR_NOMEM;
+	u->conf = opt->conf;
+	u->directory = opt->directory;
+	u->roster = opt->roster;
+	list_init(&u->node);
 	struct dialer_options dial = {.ops = &ops,
 		.addr = opt->conf->addr,
 		.secured = opt->conf->secured,
@@ -61,12 +76,36 @@ int uplink_start(struct uplink *u, struct bus *bus, const struct uplink_options 
 		.port = opt->conf->port,
 		.stopped = opt->stopped};
 	int rc = dialer_init(&u->dialer, bus, &dial);
-	if (rc == 0)
-		dialer_use(&u->dialer);
-	return rc;
+	if (rc != 0) {
+		mem_free(bus->mem, u);
+		return rc;
+	}
+	dialer_use(&u->dialer);
+	*out = u;
+	return 0;
 }
 
-void uplink_stop(struct uplink *u)
+void uplink_commit(struct uplink *u, const struct conf_endpoint *conf)
 {
+	struct bus *bus = u->dialer.bus;
+	generation_drop(bus, u->generation);
+	u->generation = generation_hold(bus->generations.current);
+	u->conf = conf;
+}
+
+void uplink_retire(struct uplink *u)
+{
+	u->retired = true;
+	dialer_give_up(&u->dialer);
+	if (!dialer_busy(&u->dialer))
+		uplink_free(u);
+}
+
+void uplink_free(struct uplink *u)
+{
+	struct bus *bus = u->dialer.bus;
 	dialer_fini(&u->dialer);
+	list_remove(&u->node);
+	generation_drop(bus, u->generation);
+	loop_free_later(bus->loop, u);
 }

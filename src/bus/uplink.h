@@ -10,8 +10,12 @@
 #include "bus/roster.h"
 
 struct uplink {
+	struct list node; /* the node's, of all */
 	struct dialer dialer;
 	const struct conf_endpoint *conf;
+	struct generation *generation; /* whose that is; NULL at first */
+	bool wanted;                   /* while a configuration is applied */
+	bool retired;                  /* lives for its transports, and then frees itself */
 	const struct directory *directory;
 	struct roster *roster;
 };
@@ -23,10 +27,16 @@ struct uplink_options {
 	const bool *stopped;               /* as in struct dialer_options */
 };
 
-/* Begins to dial.  0 or ERR_NOMEM.  uplink_stop() must follow in any case. */
-int uplink_start(struct uplink *u, struct bus *bus, const struct uplink_options *opt);
+/* Begins to dial.  0 and *out, or ERR_NOMEM. */
+int uplink_new(struct uplink **out, struct bus *bus, const struct uplink_options *opt);
 
-/* Frees what it holds; its transports must be gone. */
-void uplink_stop(struct uplink *u);
+/* The same line, of the current generation. */
+void uplink_commit(struct uplink *u, const struct conf_endpoint *conf);
+
+/* No more attempts; its transports say goodbye, and it ends with the last of them. */
+void uplink_retire(struct uplink *u);
+
+/* Its transports must be gone. */
+void uplink_free(struct uplink *u);
 
 #endif

@@ -74,12 +74,13 @@ int confine_init(struct confine *c)
 
 int confine_allow(struct confine *c, const char *folder, unsigned access)
 {
-	struct landlock_path_beneath_attr rule = {.allowed_access = LANDLOCK_ACCESS_FS_READ_DIR};
+	struct landlock_path_beneath_attr rule = {.allowed_access = 0};
 	if (access & CONFINE_READ)
-		rule.allowed_access |= LANDLOCK_ACCESS_FS_READ_FILE;
-	if (access & CONFINE_SOCKETS)
-		rule.allowed_access |=
-			LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REMOVE_FILE;
+		rule.allowed_access |= LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
+	if (access & CONFINE_BIND)
+		rule.allowed_access |= LANDLOCK_ACCESS_FS_MAKE_SOCK;
+	if (access & CONFINE_REMOVE) /* the folder is locked, by a descriptor, to do it */
+		rule.allowed_access |= LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
 	rule.parent_fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (rule.parent_fd < 0)
 		return ERR_SYS;

@@ -9,8 +9,9 @@
 #define CB_DAEMON_CONFINE_H
 
 enum confine_access {
-	CONFINE_READ = 1 << 0,    /* files in the folder and below may be read */
-	CONFINE_SOCKETS = 1 << 1, /* Unix sockets may be made there, and removed */
+	CONFINE_READ = 1 << 0,   /* files in the folder and below may be read */
+	CONFINE_BIND = 1 << 1,   /* Unix sockets may be made there */
+	CONFINE_REMOVE = 1 << 2, /* files may be removed: such sockets among them */
 };
 
 struct confine {

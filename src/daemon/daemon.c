@@ -6,26 +6,28 @@
 #include "base/log.h"
 #include "bus/guard.h"
 #include "bus/node.h"
+#include "conf/conf_equal.h"
 #include "crypto/aead.h"
 #include "daemon/harden.h"
+#include "daemon/load.h"
 #include "daemon/options.h"
 #include "daemon/privileges.h"
+#include "net/resolver.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 struct daemon {
 	enum conf_role role;
-	struct conf *conf;
+	const char *file;
+	struct conf *conf; /* of the start; what counts now is bus.conf */
 	struct bus bus;
 	struct node *node;
 	struct loop_fd signals;
@@ -40,67 +42,6 @@ static void report(void *ctx, const char *message)
 {
 	(void)ctx;
 	fprintf(stderr, "%s\n", message);
-}
-
-/* Reads to the end of the file.  NULL after saying why. */
-static char *read_all(int fd, const char *name, size_t *n)
-{
-	size_t room = 4096;
-	char *text = malloc(room);
-	*n = 0;
-	for (ssize_t got; text != NULL; *n += (size_t)got) {
-		if (*n > CONF_FILE_MAX) {
-			fprintf(stderr, "%s: is too long (at most %d bytes)\n", name,
-				CONF_FILE_MAX);
-			goto err0;
-		}
-		if (*n == room) {
-			char *more = realloc(text, room *= 2);
-			if (more == NULL)
-				break;
-			text = more;
-		}
-		got = read(fd, text + *n, room - *n);
-		if (got < 0) {
-			fprintf(stderr, "%s: cannot read: %s\n", name, strerror(errno));
-			goto err0;
-		}
-		if (got == 0)
-			return text;
-	}
-	fprintf(stderr, "%s: cannot read: out of memory\n", name);
-err0:
-	free(text);
-	return NULL;
-}
-
-/* The whole file in memory; n may be 0.  NULL after saying why. */
-static char *read_file(const char *name, size_t *n)
-{
-	char *text = NULL;
-	struct stat st;
-	int fd = open(name, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) != 0)
-		fprintf(stderr, "%s: cannot open: %s\n", name, strerror(errno));
-	else if (S_ISDIR(st.st_mode))
-		fprintf(stderr, "%s: is a directory, expected a file\n", name);
-	else
-		text = read_all(fd, name, n);
-	if (fd >= 0)
-		(void)close(fd);
-	return text;
-}
-
-static int load(struct daemon *d, const char *file)
-{
-	struct conf_source src = {.file = file};
-	char *text = read_file(file, &src.n);
-	if (text == NULL)
-		return ERR_INVALID;
-	src.text = text;
-	int rc = conf_parse(&d->conf, d->role, &src, mem_system(), report, NULL);
-	free(text);
-	return rc;
 }
 
 /* --- signals ------------------------------------------------------------------------------- */
@@ -134,24 +75,104 @@ static void terminate(struct daemon *d, const char *signal_name)
 	d->draining = true;
 	log_notice("%s: draining: no new sessions, %zu running ones may finish", signal_name,
 		d->bus.n_sessions);
-	uint64_t at = bus_now(&d->bus) + d->conf->drain_timeout;
+	uint64_t at = bus_now(&d->bus) + d->bus.conf->drain_timeout;
 	if (loop_timer_set(d->bus.loop, &d->drain, at) != 0)
 		log_error("no memory for the drain's timer");
 	node_drain(d->node, on_drained, d);
 }
 
+static void log_report(void *ctx, const char *message)
+{
+	(void)ctx;
+	log_error("%s", message);
+}
+
+/*
+ * Whether the keys that it names can be used: bad ones refuse it as a whole.  *made: the bus had
+ * no guard, and has one now.
+ */
+static int prepare_keys(struct daemon *d, const struct conf *conf, bool *made)
+{
+	char why[WHY_MAX];
+	struct guard *g;
+	int rc = 0;
+	*made = false;
+	if (!conf->secured)
+		return 0;
+	if (d->bus.guard == NULL) {
+		rc = guard_new(&g, &d->bus, conf, why);
+		*made = rc == 0;
+	} else if (!conf_equal_files(d->bus.conf, conf)) {
+		struct credentials *c;
+		struct credentials_source source = guard_source(conf, d->bus.mem);
+		rc = credentials_load(&c, &source, why);
+		if (rc == 0)
+			credentials_free(c);
+	}
+	if (rc != 0)
+		log_error("%s", why);
+	return rc;
+}
+
+/* Puts another configuration in force.  0, and it is the bus's; otherwise all is as before. */
+static int change_to(struct daemon *d, struct conf *conf, struct node_changes *changes)
+{
+	struct bus *bus = &d->bus;
+	struct resolver *resolver = NULL;
+	struct dns_options opt = {.servers = conf->dns, .n_servers = conf->n_dns};
+	bool made;
+	int rc = prepare_keys(d, conf, &made);
+	if (rc != 0)
+		return rc;
+	rc = dns_prepare(bus->dns, &resolver, &opt);
+	if (rc != 0)
+		log_error("cannot resolve names: %s", err_text(rc));
+	else
+		rc = node_reload(d->node, conf, changes);
+	if (rc != 0) {
+		resolver_free(resolver);
+		if (made)
+			guard_free(bus->guard);
+		return rc;
+	}
+	dns_commit(bus->dns, resolver);
+	if (bus->guard != NULL) {
+		guard_use(bus->guard);
+		guard_reload(bus->guard);
+	}
+	log_set_level(conf->log_level);
+	return 0;
+}
+
 static void reload(struct daemon *d)
 {
-	log_notice("SIGHUP: this version reloads keys, tokens and the revocation list only; "
-		   "restart to change the configuration");
-	if (d->bus.guard != NULL)
-		guard_reload(d->bus.guard);
+	struct node_changes n;
+	struct conf *conf;
+	if (d->draining) {
+		log_notice("SIGHUP: draining: the configuration is not read again");
+		return;
+	}
+	int rc = load_file(&conf, d->role, d->file, log_report, NULL);
+	if (rc == 0)
+		rc = change_to(d, conf, &n);
+	if (rc != 0) {
+		conf_free(conf);
+		log_error(
+			"SIGHUP: nothing was changed; the configuration before it stays in force");
+		return;
+	}
+	if (!conf_equal_process(d->conf, conf))
+		log_warning("%s: user, group and hardening count from the next start", d->file);
+	log_notice("SIGHUP: configuration reloaded: %zu services added, %zu removed, %zu changed, "
+		   "%zu as before",
+		n.added, n.removed, n.changed, n.unchanged);
 }
 
 static void on_signal(struct loop_fd *lfd)
 {
 	struct daemon *d = container_of(lfd, struct daemon, signals);
 	struct signalfd_siginfo info;
+	bool hangup = false;
 	while (read(lfd->fd, &info, sizeof info) == sizeof info) {
 		switch (info.ssi_signo) {
 		case SIGTERM:
@@ -161,11 +182,13 @@ static void on_signal(struct loop_fd *lfd)
 			terminate(d, "SIGINT");
 			break;
 		default:
-			reload(d);
+			hangup = true;
 			break;
 		}
 	}
 	lfd->ready &= ~(unsigned)LOOP_READABLE;
+	if (hangup) /* once, whatever number came */
+		reload(d);
 }
 
 static int watch_signals(struct daemon *d)
@@ -238,7 +261,7 @@ static int load_keys(struct daemon *d)
 {
 	char why[WHY_MAX];
 	struct guard *g;
-	if (!d->conf->secured || guard_new(&g, &d->bus, why) == 0)
+	if (!d->conf->secured || guard_new(&g, &d->bus, d->conf, why) == 0)
 		return DAEMON_EXIT_OK;
 	log_error("%s", why);
 	return DAEMON_EXIT_CONFIG;
@@ -329,7 +352,8 @@ static int give_up(const struct privileges *p, const struct conf *conf, const ch
 
 static int load_and_run(struct daemon *d, const struct options *opt)
 {
-	if (load(d, opt->file) != 0)
+	d->file = opt->file;
+	if (load_file(&d->conf, d->role, opt->file, report, NULL) != 0)
 		return DAEMON_EXIT_CONFIG;
 	if (sodium_init() < 0 || token_prepare() != 0 || aead_init() != 0) {
 		log_error("the cryptographic libraries cannot be initialised");

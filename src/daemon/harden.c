@@ -105,7 +105,7 @@ static int allow_bind(struct confine *c, const struct conf_endpoint *bind)
 		return 0;
 	memcpy(path, un->sun_path, sizeof un->sun_path);
 	path[sizeof un->sun_path] = '\0';
-	return allow_folder(c, folder_of(path), CONFINE_SOCKETS);
+	return allow_folder(c, folder_of(path), CONFINE_REMOVE);
 }
 
 static int allow_all(struct confine *c, const struct conf *conf, const char *file)
@@ -115,6 +115,9 @@ static int allow_all(struct confine *c, const struct conf *conf, const char *fil
 		rc = allow_named(c, conf);
 	if (rc == 0)
 		rc = allow_dns(c);
+	/* A reload may bring a socket in any folder; to remove files in it takes a restart. */
+	if (rc == 0)
+		rc = allow_folder(c, "/", CONFINE_BIND);
 	for (size_t i = 0; i < conf->n_services && rc == 0; i++)
 		rc = allow_bind(c, &conf->services[i].bind);
 	for (size_t i = 0; i < conf->n_listens && rc == 0; i++)

@@ -15,7 +15,7 @@
  *   no_new_privs; no core file; not dumpable, so that no other process of the same user may
  *   look into this one
  *   files (confine.h): those in the folders of `file`, of the files that the configuration
- *   names, and of the DNS may be read; Unix sockets may be made and removed in the folders of
+ *   names, and of the DNS may be read; Unix sockets may be made, and removed in the folders of
  *   every bind
  *   system calls (filter.h)
  *

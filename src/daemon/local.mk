@@ -4,6 +4,7 @@ libdaemon_a_SOURCES = \
 	src/daemon/daemon.c src/daemon/daemon.h \
 	src/daemon/filter.c src/daemon/filter.h \
 	src/daemon/harden.c src/daemon/harden.h \
+	src/daemon/load.c src/daemon/load.h \
 	src/daemon/options.c src/daemon/options.h \
 	src/daemon/privileges.c src/daemon/privileges.h
 

@@ -46,6 +46,7 @@ struct dns_name {
 	struct list serving; /* those that are being told */
 	struct list heard;   /* in dns.heard: an answer was noted */
 	struct list ready;   /* in dns.ready: those who wait can be told */
+	struct list orphan;  /* in dns.orphans: its question went with the old resolver */
 	char host[];
 };
 
@@ -55,7 +56,7 @@ struct dns {
 	struct dns_options opt;
 	struct resolver *resolver;
 	struct hash names;
-	struct list heard, ready;
+	struct list heard, ready, orphans;
 	struct loop_work work;
 };
 
@@ -88,6 +89,7 @@ static void detach(struct dns_name *name)
 	cancel_all(&name->serving);
 	list_remove(&name->heard);
 	list_remove(&name->ready);
+	list_remove(&name->orphan);
 	loop_timer_stop(dns->loop, &name->timer);
 	hash_remove(&dns->names, &name->node);
 	name->dns = NULL;
@@ -182,6 +184,8 @@ static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo 
 	f->pending = false;
 	if (f->name->dns != NULL && status != ARES_EDESTRUCTION && status != ARES_ECANCELLED)
 		note_answer(f, status, ai);
+	else if (f->name->dns != NULL && list_empty(&f->name->orphan))
+		list_append(&f->name->dns->orphans, &f->name->orphan);
 	ares_freeaddrinfo(ai);
 	release(f->name);
 }
@@ -435,6 +439,40 @@ static void set_defaults(struct dns_options *opt)
 	opt->second_answer = or_default(opt->second_answer, DNS_SECOND_ANSWER);
 }
 
+int dns_prepare(struct dns *dns, struct resolver **out, const struct dns_options *opt)
+{
+	struct resolver_options ro = {
+		.servers = opt->servers,
+		.n_servers = opt->n_servers,
+		.resolv_conf = opt->resolv_conf,
+		.timeout = dns->opt.query_timeout,
+	};
+	return resolver_new(out, dns->loop, dns->mem, &ro);
+}
+
+/* What a round still waits for is asked anew. */
+static void ask_orphan(struct dns_name *name)
+{
+	list_remove(&name->orphan);
+	for (int i = 0; name->round && i < 2; i++) {
+		struct family *f = &name->family[i];
+		if (!f->heard && !f->pending)
+			ask_servers(f);
+	}
+}
+
+void dns_commit(struct dns *dns, struct resolver *next)
+{
+	struct resolver *old = dns->resolver;
+	struct list orphans;
+	dns->resolver = next;
+	resolver_free(old);
+	list_init(&orphans);
+	list_splice(&orphans, &dns->orphans);
+	for (struct list *n; (n = list_first(&orphans)) != NULL;)
+		ask_orphan(container_of(n, struct dns_name, orphan));
+}
+
 int dns_new(struct dns **out, struct loop *loop, struct mem *mem, const struct dns_options *opt)
 {
 	struct dns *dns = mem_zalloc(mem, sizeof *dns);
@@ -445,14 +483,9 @@ int dns_new(struct dns **out, struct loop *loop, struct mem *mem, const struct d
 	hash_init(&dns->names, mem);
 	list_init(&dns->heard);
 	list_init(&dns->ready);
+	list_init(&dns->orphans);
 	loop_work_init(&dns->work, run_work);
-	struct resolver_options ro = {
-		.servers = opt->servers,
-		.n_servers = opt->n_servers,
-		.resolv_conf = opt->resolv_conf,
-		.timeout = dns->opt.query_timeout,
-	};
-	int rc = resolver_new(&dns->resolver, loop, mem, &ro);
+	int rc = dns_prepare(dns, &dns->resolver, opt);
 	if (rc != 0) {
 		mem_free(mem, dns);
 		return rc;
@@ -502,6 +535,7 @@ static struct dns_name *new_name(struct dns *dns, const char *host, uint64_t has
 	list_init(&name->serving);
 	list_init(&name->heard);
 	list_init(&name->ready);
+	list_init(&name->orphan);
 	if (loop_timer_set(dns->loop, &name->timer, CLOCK_NEVER) != 0)
 		goto err0;
 	if (hash_add(&dns->names, &name->node, hash) != 0)

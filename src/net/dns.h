@@ -84,6 +84,21 @@ struct dns_options {
  */
 int dns_new(struct dns **out, struct loop *loop, struct mem *mem, const struct dns_options *opt);
 
+struct resolver;
+
+/*
+ * Another resolver, for other servers or for what the system's files say now.  0 and *out,
+ * for dns_commit() or resolver_free(); or as dns_new().  Of the options only where to ask
+ * counts.
+ */
+int dns_prepare(struct dns *dns, struct resolver **out, const struct dns_options *opt);
+
+/*
+ * Asks there from now on; what is being asked is asked anew, and what is known stays so for
+ * its time to live.  Not from inside done().
+ */
+void dns_commit(struct dns *dns, struct resolver *next);
+
 /*
  * Cancels everything: no done() is called.  Safe in the middle of a query and inside
  * done().  Names still referenced stay readable until dns_unref(); asking them does

@@ -148,10 +148,10 @@ static int claim_path(struct sock_listener *l, const struct addr *addr, int back
 	int lock = lock_directory(copy_path(addr, path));
 	int rc = bind(l->fd, &addr->sa, addr->len);
 	if (rc != 0 && errno == EADDRINUSE) {
-		if (is_stale(addr, path) && unlink(path) == 0)
-			rc = bind(l->fd, &addr->sa, addr->len);
-		else
+		if (!is_stale(addr, path))
 			errno = EADDRINUSE;
+		else if (unlink(path) == 0)
+			rc = bind(l->fd, &addr->sa, addr->len);
 	}
 	if (rc == 0 && lstat(path, &st) == 0) {
 		l->dev = st.st_dev;
@@ -183,7 +183,7 @@ int sock_listen(struct sock_listener *out, const struct addr *addr, int backlog)
 	if (bind_and_listen(&l, addr, backlog) != 0 || sock_local_name(l.fd, &l.addr) != 0) {
 		int saved = errno;
 		l.addr = *addr;
-		sock_unlink(&l);
+		(void)sock_unlink(&l);
 		(void)close(l.fd);
 		errno = saved;
 		return ERR_SYS;
@@ -192,15 +192,16 @@ int sock_listen(struct sock_listener *out, const struct addr *addr, int backlog)
 	return 0;
 }
 
-void sock_unlink(const struct sock_listener *listener)
+int sock_unlink(const struct sock_listener *listener)
 {
 	char path[ADDR_UNIX_MAX + 2];
 	struct stat st;
 	if (listener->ino == 0 || !has_path(&listener->addr))
-		return;
+		return 0;
 	copy_path(&listener->addr, path);
 	if (lstat(path, &st) == 0 && st.st_dev == listener->dev && st.st_ino == listener->ino)
-		(void)unlink(path);
+		return unlink(path) == 0 ? 0 : ERR_SYS;
+	return 0;
 }
 
 enum sock_accepted sock_accept(int listener, int *fd, struct addr *peer)

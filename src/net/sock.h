@@ -44,7 +44,7 @@ struct sock_listener {
 int sock_listen(struct sock_listener *out, const struct addr *addr, int backlog);
 
 /* Removes the socket file of a listener, if it is still the one that sock_listen() made. */
-void sock_unlink(const struct sock_listener *listener);
+int sock_unlink(const struct sock_listener *listener);
 
 enum sock_accepted {
 	SOCK_ACCEPTED, /* *fd is the caller's */

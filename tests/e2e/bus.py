@@ -5,6 +5,7 @@ import base64
 import json
 import os
 import re
+import signal
 import subprocess
 import time
 from collections import namedtuple
@@ -13,7 +14,7 @@ from daemon import Daemon, run, wrapped
 from net import RST, Listener, Ports, Server, Stream, Unanswering, tcp_url
 from nameserver import NameServer
 from relay import Relay
-from wait import DEADLINE
+from wait import DEADLINE, eventually
 
 Service = namedtuple("Service", "name url segments relays")
 
@@ -50,9 +51,26 @@ class Node:
         return "\n".join(f"[{name}]\n" + "".join(f"{key}={value}\n" for key, value in lines)
                          for name, lines in sections)
 
+    def write(self):
+        """Writes the file as an editor does: all at once, under the same name."""
+        new = self.path.with_suffix(".new")
+        new.write_text(self.text(), encoding="utf-8")
+        new.replace(self.path)
+
+    def reload(self, good=True):
+        """Writes the file and has it read again; waits for the outcome, which must be as said."""
+        said = r"SIGHUP: (configuration reloaded.*|nothing was changed)"
+        before = len(re.findall(said, self.daemon.log()))
+        self.write()
+        self.daemon.signal(signal.SIGHUP)
+        lines = eventually(lambda: re.findall(said, self.daemon.log())[before:],
+                           f"{self.name} has reloaded")
+        assert lines[-1].startswith("configuration reloaded" if good else "nothing"), lines
+        return lines[-1]
+
     def spawn(self):
         """Starts the process without waiting for it."""
-        self.path.write_text(self.text(), encoding="utf-8")
+        self.write()
         log = self._folder / f"{self.name}.{len(self.runs) + 1}.log"
         self.daemon = Daemon(self.program, self.path, log, self.prefix)
         self.runs.append(self.daemon)

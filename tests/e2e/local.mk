@@ -25,6 +25,7 @@ EXTRA_DIST += \
 	tests/e2e/test_links.py \
 	tests/e2e/test_nat_links.py \
 	tests/e2e/test_process.py \
+	tests/e2e/test_reload.py \
 	tests/e2e/test_resources.py \
 	tests/e2e/test_secured.py \
 	tests/e2e/test_sessions.py \

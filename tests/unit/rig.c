@@ -113,7 +113,7 @@ static int set_up(struct rig *r, struct rig_node *n)
 		.servers = n->conf->dns, .n_servers = n->conf->n_dns, .seed = bus->seed};
 	rc = dns_new(&bus->dns, bus->loop, bus->mem, &opt);
 	if (rc == 0 && n->conf->secured)
-		rc = guard_new(&guard, bus, why);
+		rc = guard_new(&guard, bus, n->conf, why);
 	return rc != 0 ? rc : node_start(&n->node, bus);
 }
 
@@ -149,6 +149,24 @@ struct rig_node *rig_start(struct rig *r, enum conf_role role, const char *text,
 	va_end(args);
 	ck_assert_int_eq(n->starts, 0);
 	return n;
+}
+
+int rig_reload(struct rig_node *n, struct node_changes *changes, const char *text, ...)
+{
+	char ini[RIG_TEXT_MAX];
+	struct conf *conf;
+	va_list args;
+	va_start(args, text);
+	int len = vsnprintf(ini, sizeof ini, text, args);
+	va_end(args);
+	ck_assert_int_lt(len, (int)sizeof ini);
+	struct conf_source src = {.file = "rig", .text = ini, .n = (size_t)len};
+	ck_assert_int_eq(
+		conf_parse(&conf, n->conf->role, &src, mem_system(), report, NULL), 0);
+	int rc = node_reload(n->node, conf, changes);
+	if (rc != 0)
+		conf_free(conf);
+	return rc;
 }
 
 static void on_drained(void *ctx, size_t cut)

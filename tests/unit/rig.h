@@ -54,6 +54,10 @@ struct rig_node *rig_start(struct rig *r, enum conf_role role, const char *text,
 struct rig_node *rig_try(struct rig *r, enum conf_role role, const char *text, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* Parses another configuration and puts it in force, as node_reload() does. */
+int rig_reload(struct rig_node *n, struct node_changes *changes, const char *text, ...)
+	__attribute__((format(printf, 3, 4)));
+
 /* Frees the node and its bus at once. */
 void rig_stop(struct rig_node *n);
 

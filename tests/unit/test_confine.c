@@ -76,7 +76,7 @@ static void confine(void)
 	CHILD_EXPECT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
 	CHILD_EXPECT(confine_init(&c) == 0);
 	CHILD_EXPECT(confine_allow(&c, at("readable"), CONFINE_READ) == 0);
-	CHILD_EXPECT(confine_allow(&c, at("link"), CONFINE_SOCKETS) == 0);
+	CHILD_EXPECT(confine_allow(&c, at("link"), CONFINE_BIND | CONFINE_REMOVE) == 0);
 	CHILD_EXPECT(confine_allow(&c, at("none"), CONFINE_READ) == ERR_SYS && errno == ENOENT);
 	CHILD_EXPECT(confine_allow(&c, at("readable/file"), CONFINE_READ) == ERR_SYS &&
 		     errno == ENOTDIR);

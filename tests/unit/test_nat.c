@@ -62,11 +62,12 @@ START_TEST(the_roster_changes)
 		"[a]\nbind=unix://@nat-%d\nserver=tcp://127.0.0.1:%d\n"
 		"[b]\nbind=unix://@nat-%d\nserver=tcp://127.0.0.1:%d\n",
 		hub, b, hub, b);
-	static struct egress e[2];
+	struct egress *e[2];
+	struct egress_target *target;
 	static struct directory_entry entry[2];
 	static struct directory dir;
 	static struct roster roster;
-	static struct uplink up;
+	struct uplink *up;
 	static bool stopped;
 	static struct conf_endpoint at = {.text = (char *)"hub"};
 	struct bus *bus = &seg->bus;
@@ -74,12 +75,15 @@ START_TEST(the_roster_changes)
 	directory_init(&dir, bus);
 	roster_init(&roster, bus);
 	for (int i = 0; i < 2; i++) {
-		ck_assert_int_eq(egress_init(&e[i], bus, &seg->conf->services[i]), 0);
-		ck_assert_int_eq(directory_add(&dir, &entry[i], &e[i]), 0);
+		e[i] = egress_new(bus, &seg->conf->services[i]);
+		ck_assert_ptr_nonnull(e[i]);
+		ck_assert_int_eq(egress_prepare(e[i], e[i]->conf, &target), 0);
+		egress_commit(e[i], e[i]->conf, target);
+		ck_assert_int_eq(directory_add(&dir, &entry[i], e[i]), 0);
 	}
 	struct uplink_options opt = {
 		.conf = &at, .directory = &dir, .roster = &roster, .stopped = &stopped};
-	ck_assert_int_eq(uplink_start(&up, bus, &opt), 0);
+	ck_assert_int_eq(uplink_new(&up, bus, &opt), 0);
 	RIG_UNTIL(&r, bus->n_transports == 1 && con->bus.n_transports == 1);
 	for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
 		struct conf_service s[3] = {{.name = NULL}};
@@ -101,11 +105,11 @@ START_TEST(the_roster_changes)
 	RIG_UNTIL(&r, bus->n_sessions == 0 && con->bus.n_sessions == 0);
 	rig_stop(con);
 	RIG_UNTIL(&r, bus->n_transports == 0);
-	uplink_stop(&up);
+	uplink_free(up);
 	directory_fini(&dir);
 	roster_fini(&roster);
-	egress_fini(&e[0]);
-	egress_fini(&e[1]);
+	egress_free(e[0]);
+	egress_free(e[1]);
 	close(listener);
 }
 END_TEST
