@@ -1,6 +1,7 @@
 #include "bus/bus.h"
 
 #include "base/err.h"
+#include "bus/dialer.h"
 
 #include <sodium.h>
 #include <string.h>
@@ -17,6 +18,7 @@ int bus_init(struct bus *bus)
 	randombytes_buf(&bus->seed, sizeof bus->seed);
 	randombytes_buf(&bus->random, sizeof bus->random);
 	list_init(&bus->spare);
+	dialer_queue_init(&bus->dials);
 	list_init(&bus->transports);
 	list_init(&bus->sessions);
 	list_init(&bus->quota.holders);
@@ -33,6 +35,7 @@ void bus_fini(struct bus *bus)
 		list_remove(node);
 		mem_free(bus->mem, node);
 	}
+	dialer_queue_fini(&bus->dials);
 	generation_fini(bus);
 	pipes_fini(&bus->pipes);
 	mem_free(bus->mem, bus->read_buf);

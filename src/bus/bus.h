@@ -38,6 +38,12 @@ struct quota {
 
 struct guard;
 
+/* Who is to be dialled, a few in each turn of the loop: see dialer.h. */
+struct dial_queue {
+	struct list waiting;
+	struct loop_work work;
+};
+
 struct bus {
 	struct loop *loop;
 	struct mem *mem;
@@ -57,6 +63,7 @@ struct bus {
 
 	struct guard *guard; /* of secured links; NULL: there are none */
 	struct quota quota;
+	struct dial_queue dials;
 	struct list transports; /* all that are open */
 	struct list sessions;   /* all that are not closed */
 	size_t n_sessions, n_transports;

@@ -19,7 +19,7 @@ static void dial(struct dialer *d);
 static bool is_dialling(const struct dialer *d)
 {
 	return connector_busy(&d->connector) || handshake_is_busy(&d->handshake) ||
-	       d->query.name != NULL;
+	       d->query.name != NULL || !list_empty(&d->queued);
 }
 
 static void ended(struct dialer *d)
@@ -275,16 +275,48 @@ static void on_resolved(struct dns_query *query, int err)
 	connect_to(d, addrs, n);
 }
 
-static void dial(struct dialer *d)
+static void begin(struct dialer *d)
 {
-	if (*d->stopped || d->next != NULL || is_dialling(d))
+	list_remove(&d->queued);
+	if (*d->stopped || !d->in_use)
 		return;
-	loop_timer_stop(d->bus->loop, &d->retry);
 	d->tried = bus_now(d->bus);
 	if (d->name != NULL)
 		dns_resolve(d->name, &d->query);
 	else
 		connect_to(d, &d->addr, 1);
+}
+
+static void on_turn(struct loop_work *work)
+{
+	struct dial_queue *queue = container_of(work, struct dial_queue, work);
+	for (unsigned i = 0; i < DIALER_A_TURN && !list_empty(&queue->waiting); i++) {
+		struct dialer *d = container_of(queue->waiting.next, struct dialer, queued);
+		loop_defer(d->bus->loop, work); /* for those that are left */
+		begin(d);
+	}
+}
+
+void dialer_queue_init(struct dial_queue *queue)
+{
+	list_init(&queue->waiting);
+	loop_work_init(&queue->work, on_turn);
+}
+
+void dialer_queue_fini(struct dial_queue *queue)
+{
+	loop_cancel(&queue->work);
+}
+
+/* It stands in the queue from here until begin(). */
+static void dial(struct dialer *d)
+{
+	struct dial_queue *queue = &d->bus->dials;
+	if (*d->stopped || d->next != NULL || is_dialling(d))
+		return;
+	loop_timer_stop(d->bus->loop, &d->retry);
+	list_append(&queue->waiting, &d->queued);
+	loop_defer(d->bus->loop, &queue->work);
 }
 
 static void on_retry(struct timer *timer)
@@ -297,6 +329,8 @@ void dialer_kick(struct dialer *d, uint64_t until)
 	uint64_t now = bus_now(d->bus);
 	if (until > d->awaited)
 		d->awaited = until;
+	if (!list_empty(&d->queued))
+		begin(d);
 	if (d->n_ready > 0 || !timer_is_set(&d->retry))
 		return;
 	uint64_t soonest = d->tried + DIALER_BACKOFF_MIN;
@@ -331,6 +365,7 @@ int dialer_init(struct dialer *d, struct bus *bus, const struct dialer_options *
 		.backoff = DIALER_BACKOFF_MIN,
 		.retry.fire = on_retry,
 		.query.done = on_resolved};
+	list_init(&d->queued);
 	if (opt->host == NULL)
 		return 0;
 	d->name = dns_ref(bus->dns, opt->host);
@@ -341,6 +376,7 @@ void dialer_fini(struct dialer *d)
 {
 	if (d->bus == NULL)
 		return;
+	list_remove(&d->queued);
 	connector_cancel(&d->connector);
 	handshake_cancel(&d->handshake);
 	loop_timer_stop(d->bus->loop, &d->retry);
@@ -359,6 +395,7 @@ void dialer_use(struct dialer *d)
 void dialer_give_up(struct dialer *d)
 {
 	d->in_use = false;
+	list_remove(&d->queued);
 	connector_cancel(&d->connector);
 	handshake_cancel(&d->handshake);
 	dns_cancel(&d->query);

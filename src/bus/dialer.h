@@ -8,6 +8,9 @@
  * jittered exponential back-off.  A transport that is worn out, or that the peer wants no more
  * of, stays until its sessions are over.
  *
+ * At a start with a thousand peers clients must not wait for a thousand connects: attempts
+ * stand in a queue, from which every turn of the loop takes a few.
+ *
  * A controller's link to a segment and a segment's to a controller differ in who opens
  * streams, and that is their owners' business.
  */
@@ -22,6 +25,7 @@
 #define DIALER_BACKOFF_MAX (5 * CLOCK_SEC)
 #define DIALER_LASTED (1 * CLOCK_SEC) /* a transport that did resets the back-off */
 #define DIALER_CONNECT_TIMEOUT (5 * CLOCK_SEC)
+enum { DIALER_A_TURN = 16 };            /* attempts begun in one turn of the loop */
 #define DIALER_LONG_PATH (2 * CLOCK_MS) /* round trip above which one transport is too few */
 
 struct dialer;
@@ -62,7 +66,8 @@ struct dialer {
 	struct dns_query query;
 	uint16_t port;
 	bool secured;
-	bool in_use; /* without a user it neither dials nor keeps what it has */
+	bool in_use;        /* without a user it neither dials nor keeps what it has */
+	struct list queued; /* in bus->dials */
 	struct connector connector;
 	struct handshake handshake; /* behind the connector, where it is secured */
 	struct timer retry;
@@ -77,6 +82,10 @@ struct dialer {
 	uint64_t complaint;     /* the failure that was logged last, by its words; 0: none */
 	uint64_t awaited;       /* until when a session waits for it */
 };
+
+/* For bus.c. */
+void dialer_queue_init(struct dial_queue *queue);
+void dialer_queue_fini(struct dial_queue *queue);
 
 /* 0 or ERR_NOMEM.  It is not in use yet. */
 int dialer_init(struct dialer *d, struct bus *bus, const struct dialer_options *opt);

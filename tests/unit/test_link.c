@@ -32,7 +32,8 @@ int __wrap_sock_path(int fd, struct sock_path *path)
 
 static void on_up(struct link_watch *w)
 {
-	ups[w - watch]++;
+	if (w >= watch && w < watch + 2)
+		ups[w - watch]++;
 }
 
 static void setup(void)
@@ -138,6 +139,46 @@ START_TEST(a_kick_shortens_the_pause_and_no_more)
 	ck_assert_uint_lt(link->dialer.tried - tried, DIALER_BACKOFF_MAX / 2);
 	/* Under way already: nothing to do. */
 	link_kick(link, 0);
+}
+END_TEST
+
+enum { MANY = DIALER_A_TURN + 4 };
+
+static int count_tried(const struct link_watch *many)
+{
+	int n = 0;
+	for (int i = 0; i < MANY; i++)
+		n += many[i].link->dialer.tried != 0;
+	return n;
+}
+
+START_TEST(many_are_dialled_over_several_turns_and_who_is_awaited_at_once)
+{
+	struct link_watch many[MANY] = {0};
+	for (int i = 0; i < MANY; i++) {
+		struct addr a;
+		uint8_t ip[4] = {127, 0, 1, (uint8_t)(i + 1)};
+		addr_from_bytes(&a, AF_INET, ip, (uint16_t)port);
+		many[i].up = on_up;
+		list_init(&many[i].node);
+		ck_assert_int_eq(
+			link_watch(&many[i], &links, &(struct link_address){&a, false}), 0);
+	}
+	ck_assert_int_eq(count_tried(many), 0);
+	link_kick(many[MANY - 1].link, loop_now(r.loop) + CLOCK_SEC);
+	ck_assert_uint_ne(many[MANY - 1].link->dialer.tried, 0);
+	ck_assert_int_eq(count_tried(many), 1);
+	rig_turn(&r);
+	ck_assert_int_eq(count_tried(many), 1 + DIALER_A_TURN);
+	link_unwatch(&many[MANY - 2]); /* it waits still, and is taken out */
+	ck_assert_ptr_null(many[MANY - 2].link);
+	many[MANY - 2].link = many[0].link;
+	rig_turn(&r);
+	ck_assert_int_eq(count_tried(many), MANY);
+	for (int i = 0; i < MANY; i++) {
+		if (i != MANY - 2)
+			link_unwatch(&many[i]);
+	}
 }
 END_TEST
 
@@ -325,6 +366,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, case29_the_pauses_double_and_differ);
 	tcase_add_test(tc, a_kick_shortens_the_pause_and_no_more);
+	tcase_add_test(tc, many_are_dialled_over_several_turns_and_who_is_awaited_at_once);
 	tcase_add_test(tc, it_comes_up_and_tells_all);
 	tcase_add_test(tc, a_long_path_gets_several_transports);
 	tcase_add_test(tc, a_short_path_gets_one);
