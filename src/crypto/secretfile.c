@@ -20,6 +20,8 @@ static int judge(const char *path, const struct stat *st, const struct secretfil
 {
 	enum secretfile_kind kind = rules->kind;
 	uid_t me = rules->owner != 0 ? rules->owner : geteuid();
+	char quoted[WHY_MAX];
+	const char *word = why_shell(quoted, path);
 	if (!S_ISREG(st->st_mode))
 		return why_say(why, ERR_INVALID, "%s: %s, expected a file", path,
 			S_ISDIR(st->st_mode) ? "is a folder" : "is no ordinary file");
@@ -27,16 +29,16 @@ static int judge(const char *path, const struct stat *st, const struct secretfil
 		st->st_uid != geteuid())
 		return why_say(why, ERR_INVALID,
 			"%s: belongs to another user; to mend it: chown %ju %s", path,
-			(uintmax_t)me, path);
+			(uintmax_t)me, word);
 	if (kind == SECRETFILE_SECRET && (st->st_mode & 077) != 0)
 		return why_say(why, ERR_INVALID,
 			"%s: holds a secret that others may read or write (mode %03o); to mend it: "
 			"chmod 600 %s",
-			path, st->st_mode & 0777u, path);
+			path, st->st_mode & 0777u, word);
 	if (kind == SECRETFILE_PUBLIC && (st->st_mode & 022) != 0)
 		return why_say(why, ERR_INVALID,
 			"%s: others may write it (mode %03o); to mend it: chmod go-w %s", path,
-			st->st_mode & 0777u, path);
+			st->st_mode & 0777u, word);
 	if (st->st_size > (off_t)rules->max)
 		return why_say(why, ERR_LIMIT, "%s: %jd bytes; expected at most %zu", path,
 			(intmax_t)st->st_size, rules->max);
@@ -128,11 +130,12 @@ static int move(const char *from, const char *to, enum secretfile_replace replac
 	/* A file system that has not heard of it, such as NFS. */
 	if (link(from, to) != 0)
 		return -1;
-	return unlink(from);
+	(void)unlink(from);
+	return 0;
 }
 
-/* So that a crash does not take the name back. */
-static int sync_folder(const char *path)
+/* The folder that a file is in, to be synced; or -1 and errno. */
+static int open_folder(const char *path)
 {
 	char folder[PATH_MAX];
 	const char *slash = strrchr(path, '/');
@@ -140,15 +143,58 @@ static int sync_folder(const char *path)
 		strcpy(folder, ".");
 	else
 		snprintf(folder, sizeof folder, "%.*s", (int)(slash - path + 1), path);
-	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* So that a crash does not take the name back. */
+static int sync_folder(int fd)
+{
+	/* There are file systems where a folder cannot be. */
+	return fsync(fd) == 0 || errno == EINVAL ? 0 : -1;
+}
+
+/* Makes the file `temporary`, from its template, with all that is to be in it. */
+static int write_temporary(char *temporary, const char *text, size_t n)
+{
+	int fd = mkostemp(temporary, O_CLOEXEC);
 	if (fd < 0)
 		return -1;
-	int rc = fsync(fd);
-	/* There are file systems where a folder cannot be. */
-	if (rc != 0 && errno == EINVAL)
-		rc = 0;
+	/* mkostemp lets the umask take what the owner may do. */
+	int rc = fchmod(fd, S_IRUSR | S_IWUSR);
+	if (rc == 0)
+		rc = write_all(fd, text, n);
 	int saved = errno;
-	(void)close(fd);
+	if (close(fd) != 0 && rc == 0) {
+		saved = errno;
+		rc = -1;
+	}
+	if (rc != 0)
+		(void)unlink(temporary);
+	errno = saved;
+	return rc;
+}
+
+/* Makes the file in the open folder and gives it its name; on failure it is not there. */
+static int make(
+	const char *path, int folder, const char *text, size_t n, enum secretfile_replace replace)
+{
+	char temporary[PATH_MAX];
+	if (snprintf(temporary, sizeof temporary, "%s.XXXXXX", path) >= PATH_MAX) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	if (write_temporary(temporary, text, n) != 0)
+		return -1;
+	const char *made = temporary;
+	int rc = move(temporary, path, replace);
+	if (rc == 0) {
+		rc = sync_folder(folder);
+		/* What was replaced does not come back, so then the new one is better than none. */
+		made = replace == SECRETFILE_NEW ? path : NULL;
+	}
+	int saved = errno;
+	if (rc != 0 && made != NULL)
+		(void)unlink(made);
 	errno = saved;
 	return rc;
 }
@@ -156,30 +202,15 @@ static int sync_folder(const char *path)
 int secretfile_write(const char *path, const char *text, size_t n, enum secretfile_replace replace,
 	char why[static WHY_MAX])
 {
-	char temporary[PATH_MAX];
-	bool named = false;
-	int len = snprintf(temporary, sizeof temporary, "%s.XXXXXX", path), fd;
-	if (len >= PATH_MAX) {
-		errno = ENAMETOOLONG;
-		fd = -1;
-	} else {
-		fd = mkostemp(temporary, O_CLOEXEC); /* of mode 0600, whatever the umask */
-	}
-	int rc = fd < 0 ? -1 : write_all(fd, text, n);
-	if (fd >= 0 && close(fd) != 0)
-		rc = -1;
-	if (rc == 0) {
-		rc = move(temporary, path, replace);
-		named = rc == 0;
-	}
-	if (rc == 0)
-		rc = sync_folder(path);
+	/* Before the file, so that one that cannot be synced is not made. */
+	int folder = open_folder(path);
+	int rc = folder >= 0 ? make(path, folder, text, n, replace) : -1;
+	int saved = errno;
+	if (folder >= 0)
+		(void)close(folder);
+	errno = saved;
 	if (rc == 0)
 		return 0;
-	int saved = errno;
-	if (fd >= 0 && !named)
-		(void)unlink(temporary);
-	errno = saved;
 	if (saved == EEXIST && replace == SECRETFILE_NEW)
 		return why_say(why, ERR_CLOSED, "%s: is there already", path);
 	return why_say(why, ERR_SYS, "%s: cannot write: %s", path, strerror(saved));

@@ -28,4 +28,10 @@ void why_prefix(char why[static WHY_MAX], const char *fmt, ...)
 /* The first n bytes of s, escaped, for a why between quotes.  Returns to. */
 char *why_quote(char to[static WHY_QUOTE_ROOM], const char *s, size_t n);
 
+/*
+ * A path as the shell takes it for one word, for a command in a why: the path itself where
+ * nothing in it is special or `to` is too small, else to.
+ */
+const char *why_shell(char to[static WHY_MAX], const char *path);
+
 #endif

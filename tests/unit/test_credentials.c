@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -291,6 +292,68 @@ START_TEST(what_is_written_is_private_and_new)
 }
 END_TEST
 
+START_TEST(what_is_written_its_owner_can_read)
+{
+	struct stat st;
+	mode_t before = umask(0777);
+	ck_assert_int_eq(secretfile_write(path("new"), "a", 1, SECRETFILE_NEW, why), 0);
+	umask(before);
+	ck_assert_int_eq(stat(path("new"), &st), 0);
+	ck_assert_uint_eq(st.st_mode & 07777u, 0600);
+}
+END_TEST
+
+/* A folder that can be written but not read cannot be synced: then nothing is left in it. */
+START_TEST(what_cannot_be_made_lasting_is_not_made)
+{
+	enum { NOBODY = 65534 };
+	bool root = geteuid() == 0;
+	struct stat st;
+	put("link", "old");
+	ck_assert_int_eq(root ? chown(dir, NOBODY, (gid_t)-1) : 0, 0);
+	ck_assert_int_eq(chmod(dir, 0300), 0);
+	ck_assert_int_eq(root ? seteuid(NOBODY) : 0, 0);
+	int rc = secretfile_write(path("new"), "a", 1, SECRETFILE_NEW, why), saved = errno;
+	int rc2 = secretfile_write(path("link"), "new", 3, SECRETFILE_REPLACE, why);
+	ck_assert_int_eq(root ? seteuid(0) : 0, 0);
+	ck_assert_int_eq(chmod(dir, 0700), 0);
+	ck_assert_int_eq(rc, ERR_SYS);
+	ck_assert_int_eq(saved, EACCES);
+	ck_assert_int_eq(stat(path("new"), &st), -1);
+	ck_assert_int_eq(rc2, ERR_SYS);
+	struct secretfile f;
+	const struct secretfile_rules rules = {SECRETFILE_ANY, 10, 0};
+	ck_assert_int_eq(secretfile_read(&f, path("link"), &rules, why), 0);
+	ck_assert_str_eq(f.text, "old");
+	secretfile_wipe(&f);
+}
+END_TEST
+
+START_TEST(paths_in_commands_are_one_word)
+{
+	static const struct {
+		const char *path, *word;
+	} rows[] = {{"bus/a-1.key", "bus/a-1.key"}, {"/x y", "'/x y'"}, {"", "''"},
+		{"it's", "'it'\\''s'"}, {"-f", "./'-f'"}, {"a\nb", "'a\nb'"},
+		{"\xc3\xbc", "'\xc3\xbc'"}};
+	char to[WHY_MAX], longest[2 * WHY_MAX];
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		ck_assert_str_eq(why_shell(to, rows[i].path), rows[i].word);
+	/* at every length about the end of the room: whole, or not at all */
+	for (size_t n = WHY_MAX - 20; n < WHY_MAX + 5; n++) {
+		for (int quote = 0; quote < 2; quote++) {
+			memset(longest, ' ', n);
+			longest[n - 1] = quote ? '\'' : ' ';
+			longest[n] = '\0';
+			const char *word = why_shell(to, longest);
+			size_t want = n + 2 + (quote ? 3 : 0);
+			ck_assert(word == longest || (word == to && strlen(to) == want));
+			ck_assert(n > WHY_MAX - 15 || word == to);
+		}
+	}
+}
+END_TEST
+
 /* --- peers ----------------------------------------------------------------------------------- */
 
 static int admit(const struct token *t, const uint8_t *key, struct token **out)
@@ -378,6 +441,9 @@ int main(void)
 	tcase_add_test(tc, a_secret_belongs_to_the_user_or_root);
 	tcase_add_test(tc, only_files_are_read);
 	tcase_add_test(tc, what_is_written_is_private_and_new);
+	tcase_add_test(tc, what_is_written_its_owner_can_read);
+	tcase_add_test(tc, what_cannot_be_made_lasting_is_not_made);
+	tcase_add_test(tc, paths_in_commands_are_one_word);
 	tcase_add_test(tc, a_peer_is_let_in_with_its_own_token_only);
 	tcase_add_test(tc, case_39_every_allocation_may_fail);
 	suite_add_tcase(s, tc);
