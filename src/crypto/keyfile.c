@@ -3,7 +3,6 @@
 #include "base/err.h"
 
 #include <sodium.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -172,8 +171,7 @@ static int read_fields(struct field *fields, const char *kind, const struct keyf
 
 /* --- the four kinds -------------------------------------------------------------------------- */
 
-/* Every secret key must give a shared secret with it that is not zero (RFC 7748, 6.1). */
-static bool is_weak(const uint8_t public[static KEYFILE_KEY])
+bool keyfile_is_weak(const uint8_t public[static KEYFILE_KEY])
 {
 	static const uint8_t any[KEYFILE_KEY] = {8};
 	uint8_t shared[KEYFILE_KEY];
@@ -214,7 +212,7 @@ int keyfile_parse_public(
 	struct field fields[] = {
 		{.name = "public-key", .keys = out->public, .max = 1}, {.name = NULL}};
 	int rc = read_fields(fields, public_kind, in, why);
-	if (rc == 0 && is_weak(out->public))
+	if (rc == 0 && keyfile_is_weak(out->public))
 		rc = why_say(why, ERR_INVALID, "%s: public-key: not one that a secret key has",
 			in->name);
 	if (rc != 0)

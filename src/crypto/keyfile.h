@@ -24,6 +24,7 @@
 #include "crypto/name.h"
 #include "crypto/why.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -78,6 +79,12 @@ int keyfile_parse_public(
 	struct keyfile_public *out, const struct keyfile_text *in, char why[static WHY_MAX]);
 int keyfile_parse_trust(
 	struct keyfile_trust *out, const struct keyfile_text *in, char why[static WHY_MAX]);
+
+/*
+ * Whether an X25519 public key is of low order, zeros among them: no secret key has it, and
+ * every shared secret with it would be zero (RFC 7748, 6.1).  One curve operation.
+ */
+bool keyfile_is_weak(const uint8_t public[static KEYFILE_KEY]);
 
 /* A key in base64url.  Returns to. */
 const char *keyfile_key_text(

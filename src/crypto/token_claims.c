@@ -22,6 +22,14 @@ static int check_name(const char *claim, const char *name, char why[static WHY_M
 		why_quote(quote, name, n));
 }
 
+static int check_key(const uint8_t key[static KEYFILE_KEY], char why[static WHY_MAX])
+{
+	if (!keyfile_is_weak(key))
+		return 0;
+	return why_say(why, ERR_INVALID,
+		"cnf.jwk.x: of low order; expected a public key that a secret key has");
+}
+
 static int check_id(const char *id, char why[static WHY_MAX])
 {
 	size_t n = strnlen(id, TOKEN_ID_MAX + 1);
@@ -69,6 +77,8 @@ static int check(const struct token *t, char why[static WHY_MAX])
 		rc = check_name("sub", t->node, why);
 	if (rc == 0 && t->customer[0] != '\0')
 		rc = check_name("customer", t->customer, why);
+	if (rc == 0)
+		rc = check_key(t->key, why);
 	if (rc == 0)
 		rc = check_id(t->id, why);
 	if (rc == 0)

@@ -124,7 +124,7 @@ START_TEST(what_would_be_refused_is_not_signed)
 {
 	char text[TOKEN_TEXT_MAX + 1];
 	size_t n;
-	struct token t[9];
+	struct token t[10];
 	for (int i = 0; i < COUNT(t); i++)
 		t[i] = claims();
 	t[0].bus[0] = '\0';
@@ -136,6 +136,7 @@ START_TEST(what_would_be_refused_is_not_signed)
 	t[6].expires = TOKEN_TIME_MAX + 1;
 	t[7].not_before = -1;
 	t[8].n_open = TOKEN_PATTERNS_MAX + 1;
+	memset(t[9].key, 0, sizeof t[9].key);
 	for (int i = 0; i < COUNT(t); i++) {
 		why[0] = '\0';
 		ck_assert_int_eq(token_sign(text, &n, &t[i], &cluster, why), ERR_INVALID);
@@ -181,6 +182,7 @@ END_TEST
 
 #define HEADER "{\"alg\":\"EdDSA\",\"typ\":\"JWT\"}"
 #define X43 "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc"
+#define ZERO43 "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 #define CNF "\"cnf\":{\"jwk\":{\"kty\":\"OKP\",\"crv\":\"X25519\",\"x\":\"" X43 "\"}}"
 #define ISS "\"iss\":\"example\""
 #define SUB "\"sub\":\"seg-1\""
@@ -260,6 +262,10 @@ static const struct {
 		"exp: a string; expected " SECONDS},
 	{"{" ISS "," SUB "," CNF "," ROLE ",\"exp\":1800000100.5," JTI "}",
 		"exp: a number that is not whole; expected " SECONDS},
+	{"{" ISS "," SUB "," CNF "," ROLE ",\"exp\":1e308," JTI "}",
+		"exp: a number that is not whole; expected " SECONDS},
+	{"{" ISS "," SUB "," CNF "," ROLE ",\"exp\":-0," JTI "}",
+		"exp: 0: expected later than nbf"},
 	{"{" ISS "," SUB "," CNF "," ROLE ",\"exp\":true," JTI "}",
 		"exp: a truth value; expected " SECONDS},
 	{"{" ISS "," SUB "," CNF "," ROLE "," EXP ",\"jti\":7}",
@@ -322,6 +328,9 @@ static const struct {
 	{"{" ISS "," SUB ",\"cnf\":{\"jwk\":{\"kty\":\"OKP\",\"crv\":\"X25519\",\"x\":\"" X43
 	 "\",\"d\":\"" X43 "\"}}," ROLE "," EXP "," JTI "}",
 		"cnf.jwk.d: a private key; expected the public half only"},
+	{"{" ISS "," SUB ",\"cnf\":{\"jwk\":{\"kty\":\"OKP\",\"crv\":\"X25519\",\"x\":\"" ZERO43
+	 "\"}}," ROLE "," EXP "," JTI "}",
+		"cnf.jwk.x: of low order; expected a public key that a secret key has"},
 	/* the bus, and what is no object */
 	{"{\"iss\":\"Example\"," SUB REST,
 		"iss: \"Example\"; expected example, the bus of the trust"},
@@ -353,6 +362,7 @@ static const char *const no_json[] = {
 	"{" ISS ",\"sub\":\"\xff\"" REST,
 	AND("\"nbf\":99999999999999999999"),
 	AND("\"nbf\":01"),
+	AND("\"nbf\":1e400"),
 };
 
 START_TEST(what_is_not_strict_json_is_refused)
