@@ -132,10 +132,11 @@ int files_write(const char *path, const char *text, size_t n, enum secretfile_re
 
 void files_warn_of_folder(const char *dir)
 {
+	char quoted[WHY_MAX];
 	struct stat st;
 	if (stat(dir, &st) == 0 && (st.st_mode & 022) != 0)
 		fprintf(stderr,
 			"cloudbus: %s: others may write into this folder (mode %03o); to "
 			"mend it: chmod 700 %s\n",
-			dir, st.st_mode & 0777u, dir);
+			dir, st.st_mode & 0777u, why_shell(quoted, dir));
 }

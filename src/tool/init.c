@@ -27,7 +27,7 @@ static int parse(struct options *o, int argc, char **argv)
 			return tool_usage();
 		o->name = optarg;
 	}
-	if (optind + 1 != argc) {
+	if (optind + 1 != argc || argv[optind][0] == '\0') {
 		fprintf(stderr, "%s: expected one folder\n", argv[0]);
 		return tool_usage();
 	}
@@ -98,7 +98,8 @@ static int write_bus(struct files_secrets *s, const char *key, const char *trust
 
 static int make_bus(struct files_secrets *s, const char *dir, const char *name)
 {
-	char key[PATH_MAX], trust[PATH_MAX];
+	char key[PATH_MAX], trust[PATH_MAX], quoted[WHY_MAX];
+	const char *word = why_shell(quoted, dir);
 	int status = files_path(key, dir, "cluster.key", "");
 	if (status == 0)
 		status = files_path(trust, dir, "trust", "");
@@ -122,7 +123,7 @@ static int make_bus(struct files_secrets *s, const char *dir, const char *name)
 		       "Next, for each node:\n"
 		       "  cloudbus issue -d %s NAME --role segment --serve PATTERN\n"
 		       "  cloudbus issue -d %s NAME --role controller --open PATTERN\n",
-			name, key, trust, dir, dir);
+			name, key, trust, word, word);
 	return status;
 }
 

@@ -83,7 +83,7 @@ static int set(struct options *o, int c, const char *value)
 	switch (c) {
 	case 'd':
 		o->dir = value;
-		return 0;
+		return value[0] != '\0' ? 0 : bad("--dir", value, "the folder of the bus");
 	case 'p':
 		o->public_file = value;
 		return 0;
@@ -137,19 +137,13 @@ static int parse(struct options *o, int argc, char **argv)
 
 enum key_source { KEY_NEW, KEY_KEPT, KEY_ELSEWHERE };
 
-static int make_key(struct files_secrets *s, const char *path)
-{
-	randombytes_buf(s->random, sizeof s->random);
-	keyfile_make_node(&s->node, s->random);
-	return files_write(path, s->text, keyfile_format_node(s->text, &s->node), SECRETFILE_NEW);
-}
-
+/* The key that the token is for; a new one is not written yet. */
 static int find_key(
 	struct options *o, struct files_secrets *s, const char *path, enum key_source *source)
 {
 	struct stat st;
 	struct keyfile_public public;
-	int status;
+	int status = 0;
 	if (o->public_file != NULL) {
 		*source = KEY_ELSEWHERE;
 		status = files_read_public(&public, o->public_file);
@@ -157,7 +151,12 @@ static int find_key(
 		return status;
 	}
 	*source = lstat(path, &st) == 0 ? KEY_KEPT : KEY_NEW;
-	status = *source == KEY_KEPT ? files_read_node(&s->node, path) : make_key(s, path);
+	if (*source == KEY_KEPT) {
+		status = files_read_node(&s->node, path);
+	} else {
+		randombytes_buf(s->random, sizeof s->random);
+		keyfile_make_node(&s->node, s->random);
+	}
 	memcpy(o->claims.key, s->node.public, KEYFILE_KEY);
 	return status;
 }
@@ -199,14 +198,23 @@ static void report(
 		     "--force and --open NAME, or --open '*' for every service.");
 }
 
-static int write_token(const struct options *o, struct files_secrets *s, const char *path)
+/*
+ * The key first: without its token it is of use to the next issue, which a token without
+ * its key is not.  A token that cannot be made leaves neither.
+ */
+static int write_files(const struct options *o, struct files_secrets *s, const char *key,
+	const char *token, enum key_source source)
 {
 	char text[TOKEN_TEXT_MAX + 2], why[WHY_MAX];
 	size_t n;
+	int status = 0;
 	if (token_sign(text, &n, &o->claims, &s->cluster, why) != 0)
-		return tool_fail(TOOL_EXIT_FAILED, "%s: cannot make it: %s", path, why);
+		return tool_fail(TOOL_EXIT_FAILED, "%s: cannot make it: %s", token, why);
 	text[n] = '\n';
-	return files_write(path, text, n + 1, o->replace);
+	if (source == KEY_NEW)
+		status = files_write(
+			key, s->text, keyfile_format_node(s->text, &s->node), SECRETFILE_NEW);
+	return status != 0 ? status : files_write(token, text, n + 1, o->replace);
 }
 
 static int issue(struct options *o, struct files_secrets *s)
@@ -233,7 +241,7 @@ static int issue(struct options *o, struct files_secrets *s)
 	sodium_bin2hex(o->claims.id, sizeof o->claims.id, id, sizeof id);
 	status = find_key(o, s, key, &source);
 	if (status == 0)
-		status = write_token(o, s, token);
+		status = write_files(o, s, key, token, source);
 	if (status == 0)
 		report(o, key, token, source);
 	return status;

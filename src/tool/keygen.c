@@ -25,7 +25,7 @@ static int parse(struct options *o, int argc, char **argv)
 			return tool_usage();
 		o->replace = SECRETFILE_REPLACE;
 	}
-	if (optind + 1 != argc) {
+	if (optind + 1 != argc || argv[optind][0] == '\0') {
 		fprintf(stderr, "%s: expected one file\n", argv[0]);
 		return tool_usage();
 	}

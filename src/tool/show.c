@@ -44,7 +44,7 @@ static int parse(struct options *o, int argc, char **argv)
 		else
 			return tool_usage();
 	}
-	if (optind + 1 != argc) {
+	if (optind + 1 != argc || argv[optind][0] == '\0') {
 		fprintf(stderr, "%s: expected one file\n", argv[0]);
 		return tool_usage();
 	}

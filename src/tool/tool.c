@@ -8,7 +8,9 @@
 #include "tool/keygen.h"
 #include "tool/show.h"
 
+#include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,13 +81,40 @@ int tool_usage(void)
 	return TOOL_EXIT_USAGE;
 }
 
-/* No secret in a core file or for a debugger, and no file that others can read. */
+/*
+ * No secret in a core file or for a debugger, and no file that others can read; and a limit on
+ * the size of files is an error, so that what was begun is taken away again.
+ */
 static void guard(void)
 {
 	static const struct rlimit none = {0, 0};
 	umask(077);
 	(void)setrlimit(RLIMIT_CORE, &none);
 	(void)prctl(PR_SET_DUMPABLE, 0);
+	(void)signal(SIGXFSZ, SIG_IGN);
+}
+
+/* What was printed is there, or it was not done. */
+static int flushed(int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	return tool_fail(TOOL_EXIT_FAILED, "cannot write to standard output");
+}
+
+/* Whether help is asked for behind a command. */
+static bool asks_help(int argc, char **argv)
+{
+	for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0)
+			return true;
+	return false;
+}
+
+static int print_help(void)
+{
+	fputs(help, stdout);
+	return flushed(TOOL_EXIT_OK);
 }
 
 static const struct command *find(int argc, char **argv)
@@ -99,14 +128,6 @@ static const struct command *find(int argc, char **argv)
 	return NULL;
 }
 
-/* What was printed is there, or it was not done. */
-static int flushed(int status)
-{
-	if (fflush(stdout) == 0 && !ferror(stdout))
-		return status;
-	return tool_fail(TOOL_EXIT_FAILED, "cannot write to standard output");
-}
-
 int tool_main(int argc, char **argv)
 {
 	if (argc < 2) {
@@ -114,26 +135,28 @@ int tool_main(int argc, char **argv)
 		return tool_usage();
 	}
 	if (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0 ||
-		strcmp(argv[1], "help") == 0) {
-		fputs(help, stdout);
-		return flushed(TOOL_EXIT_OK);
-	}
+		strcmp(argv[1], "help") == 0)
+		return print_help();
 	if (strcmp(argv[1], "-V") == 0 || strcmp(argv[1], "--version") == 0) {
 		puts("cloudbus " PACKAGE_VERSION);
 		return flushed(TOOL_EXIT_OK);
 	}
 	const struct command *c = find(argc, argv);
 	if (c == NULL) {
+		if (strcmp(argv[1], "token") == 0 && asks_help(argc - 2, argv + 2))
+			return print_help();
 		if (strcmp(argv[1], "token") == 0)
 			fputs("cloudbus token: expected show\n", stderr);
 		else
 			fprintf(stderr, "cloudbus: '%s' is no command\n", argv[1]);
 		return tool_usage();
 	}
+	int words = c->second != NULL ? 2 : 1;
+	if (asks_help(argc - words - 1, argv + words + 1))
+		return print_help();
 	guard();
 	if (token_prepare() != 0)
 		return tool_fail(TOOL_EXIT_FAILED, "no random numbers from the system");
-	int words = c->second != NULL ? 2 : 1;
 	char name[32];
 	snprintf(name, sizeof name, "%s", c->name);
 	argv[words] = name;

@@ -4,6 +4,8 @@ import base64
 import json
 import os
 import re
+import resource
+import shlex
 import stat
 import subprocess
 import time
@@ -241,7 +243,71 @@ def test_too_many_long_patterns_are_refused(made):
     patterns = [word for i in range(20) for word in ("--serve", f"{i:0255d}")]
     done = made("issue", "-d", "bus", "n", "--role", "segment", *patterns, status=1)
     assert "4096" in done.stderr
-    assert not (made.folder / "bus" / "n.token").exists()
+    assert sorted(os.listdir(made.folder / "bus")) == ["cluster.key", "trust"]
+
+
+@pytest.mark.parametrize("command_line", [
+    ["init", "other"], ["issue", "-d", "bus", "n", "--role", "segment"], ["keygen", "k"]],
+    ids=lambda line: line[0])
+def test_a_limit_on_the_size_of_files_leaves_nothing_behind(made, command_line):
+    def no_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    done = run("cloudbus", *command_line, cwd=made.folder, preexec_fn=no_files)
+    assert done.returncode == 1 and "cannot write: File too large" in done.stderr
+    assert os.listdir(made.folder) == ["bus"]
+    assert sorted(os.listdir(made.folder / "bus")) == ["cluster.key", "trust"]
+
+
+@pytest.mark.parametrize("folder", ["my bus", "it's", "-bus", "a;b", "$HOME"])
+def test_a_command_that_is_printed_can_be_typed(tool, folder):
+    """Whatever the folder is called: the shell takes it for one word, and no option."""
+    tool("init", "--name", "x", "--", folder)
+    (tool.folder / folder).chmod(0o777)
+    (tool.folder / folder / "trust").chmod(0o644)
+    shown = tool("issue", f"--dir={folder}", "n", "--role", "segment", status=78).stderr
+    assert type_it(tool, shown)
+    assert mode(tool.folder / folder / "trust") == 0o600
+    shown = tool("issue", f"--dir={folder}", "n", "--role", "segment").stderr
+    assert type_it(tool, shown)
+    assert mode(tool.folder / folder) == 0o700
+
+
+def type_it(tool, shown):
+    line = re.search(r"to mend it: (.*)", shown)[1]
+    return subprocess.run(["sh", "-c", line], cwd=tool.folder, check=False).returncode == 0
+
+
+def test_the_next_commands_after_init_can_be_typed(tool):
+    shown = tool("init", "my bus", "--name", "x").stdout
+    line = re.search(r"  cloudbus (issue .* segment .*)", shown)[1]
+    done = run("cloudbus", *shlex.split(line.replace("NAME", "n")), cwd=tool.folder)
+    assert done.returncode == 0, done.stderr
+    assert (tool.folder / "my bus" / "n.token").exists()
+
+
+# X25519 has these points of low order (RFC 7748, 6.1); the last are more than the prime, or
+# have the bit set that is ignored.
+LOW_ORDER = [
+    "00" * 32,
+    "01" + "00" * 31,
+    "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+    "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+    "ec" + "ff" * 30 + "7f", "ed" + "ff" * 30 + "7f", "ee" + "ff" * 30 + "7f",
+    "00" * 31 + "80", "ee" + "ff" * 31]
+
+
+@pytest.mark.parametrize("point", LOW_ORDER)
+def test_a_key_of_low_order_is_nobodys(made, need, point):
+    """Neither is a token issued for it, nor is one valid that somebody else has signed."""
+    key = base64.urlsafe_b64encode(bytes.fromhex(point)).rstrip(b"=").decode()
+    (made.folder / "weak.pub").write_text(f"cloudbus-node-public 1\npublic-key {key}\n")
+    done = made("issue", "-d", "bus", "n", "--role", "segment", "--public", "weak.pub", status=78)
+    assert "weak.pub" in done.stderr and "public-key" in done.stderr
+    assert sorted(os.listdir(made.folder / "bus")) == ["cluster.key", "trust"]
+    made("issue", "-d", "bus", "seg-1", "--role", "segment", "--serve", "web")
+    resign(made, need, lambda claims: claims["cnf"]["jwk"].update(x=key))
+    done = made("token", "show", "bus/seg-1.token", status=78)
+    assert "cnf.jwk.x: of low order" in done.stderr
 
 
 @pytest.mark.parametrize("file", ["cluster.key", "trust"])
@@ -400,6 +466,15 @@ def test_help(tool, option):
         assert word in done.stdout
 
 
+@pytest.mark.parametrize("command_line", [
+    ["init", "--help"], ["init", "x", "-h"], ["issue", "--help"], ["issue", "n", "-h"],
+    ["keygen", "-h"], ["token", "--help"], ["token", "show", "-h"]], ids=" ".join)
+def test_help_behind_a_command(tool, command_line):
+    done = tool(*command_line)
+    assert done.stdout == tool("--help").stdout and done.stderr == ""
+    assert os.listdir(tool.folder) == []
+
+
 def test_version(tool):
     assert re.fullmatch(r"cloudbus \d\S*\n", tool("--version").stdout)
     assert tool("-V").stdout == tool("--version").stdout
@@ -407,7 +482,9 @@ def test_version(tool):
 
 @pytest.mark.parametrize("args", [[], ["nonsense"], ["token"], ["token", "x"], ["init"],
                                   ["init", "a", "b"], ["init", "--bad"], ["keygen"],
-                                  ["token", "show"], ["-x"]], ids=" ".join)
+                                  ["token", "show"], ["-x"], ["init", ""], ["keygen", ""],
+                                  ["token", "show", ""], ["init", "--", "-h", "x"],
+                                  ["issue", "-d", "", "n", "-r", "segment"]], ids=" ".join)
 def test_bad_command_line(tool, args):
     done = tool(*args, status=64)
     assert "cloudbus" in done.stderr and "--help" in done.stderr and done.stdout == ""
