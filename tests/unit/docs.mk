@@ -27,4 +27,4 @@ tests_unit_test_manual_security_SOURCES = tests/unit/test_manual_security.c \
 	tests/unit/manual.c tests/unit/manual.h
 tests_unit_test_manual_security_CPPFLAGS = $(DOCS_CPPFLAGS)
 tests_unit_test_manual_security_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_test_manual_security_LDADD = libunit.a $(L_BASE) $(CHECK_LIBS)
+tests_unit_test_manual_security_LDADD = libunit.a $(L_CRYPTO) $(CHECK_LIBS) $(CRYPTO_LIBS)

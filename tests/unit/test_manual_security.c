@@ -1,6 +1,7 @@
 /* cloudbus-security(7) against the code: every limit of keys and tokens, in the page's table. */
 #include "unit/manual.h"
 
+#include "base/mem.h"
 #include "bus/guard.h"
 #include "crypto/revoked.h"
 #include "crypto/suite.h"
@@ -79,12 +80,35 @@ START_TEST(the_page_of_the_program_has_its_limits)
 }
 END_TEST
 
+/* An example is taken by the program as it is printed: every line of it. */
+START_TEST(the_list_of_the_page_is_one)
+{
+	static const char begin[] = "\n.Bd -literal -offset indent\n";
+	char why[WHY_MAX], *page = manual_load("man/cloudbus-security.7");
+	const char *at = strstr(page, "\n.Sh REVOKING\n");
+	ck_assert_ptr_nonnull(at);
+	at = strstr(at, begin);
+	ck_assert_ptr_nonnull(at);
+	at += strlen(begin);
+	const char *end = strstr(at, "\n.Ed\n");
+	ck_assert_ptr_nonnull(end);
+	struct revoked *list;
+	const struct keyfile_text in = {"page", at, (size_t)(end - at)};
+	ck_assert_msg(revoked_parse(&list, &in, 1, mem_system(), why) == 0, "%s", why);
+	/* a node, and a token */
+	ck_assert_uint_eq(revoked_count(list), 2);
+	revoked_free(list);
+	free(page);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("manual_security");
 	TCase *tc = tcase_create("page");
 	tcase_add_test(tc, limits_are_those_of_the_code);
 	tcase_add_test(tc, the_page_of_the_program_has_its_limits);
+	tcase_add_test(tc, the_list_of_the_page_is_one);
 	suite_add_tcase(s, tc);
 	return unit_main(s);
 }
