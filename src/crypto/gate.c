@@ -6,6 +6,7 @@
 #include "base/timers.h"
 
 #include <sodium.h>
+#include <stdbool.h>
 #include <string.h>
 
 enum { EPHEMERAL = 32, MAC_AT = GATE_NOISE + GATE_STAMP };
@@ -136,7 +137,9 @@ int gate_check(struct gate *g, const uint8_t msg[static GATE_MESSAGE], uint64_t 
 {
 	uint8_t mac[GATE_MAC];
 	mac_of(mac, msg, g->mac_key);
-	if (sodium_memcmp(mac, msg + MAC_AT, GATE_MAC) != 0)
+	bool genuine = sodium_memcmp(mac, msg + MAC_AT, GATE_MAC) == 0;
+	sodium_memzero(mac, sizeof mac); /* a stranger's message would pass with it */
+	if (!genuine)
 		return ERR_PROTOCOL;
 
 	uint64_t stamp = stamp_of(msg);

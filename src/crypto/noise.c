@@ -115,6 +115,8 @@ static void mix_hash(struct noise *n, const void *p, size_t len)
 	if (len > 0)
 		crypto_generichash_update(&state, p, len);
 	crypto_generichash_final(&state, n->h, NOISE_HASH);
+	/* What comes of a psk goes through here too. */
+	sodium_memzero(&state, sizeof state);
 }
 
 static void set_key(struct noise *n, const uint8_t *key)
