@@ -99,3 +99,10 @@ tests_unit_test_guard_SOURCES = tests/unit/test_guard.c $(BUS_RIG) \
 tests_unit_test_guard_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_guard_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_guard_LDADD = $(BUS_TEST_LIBS)
+
+check_PROGRAMS += tests/unit/test_reload
+TESTS += tests/unit/test_reload
+tests_unit_test_reload_SOURCES = tests/unit/test_reload.c $(BUS_RIG)
+tests_unit_test_reload_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_reload_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_reload_LDADD = $(BUS_TEST_LIBS)

@@ -1,5 +1,6 @@
 /* A whole text becomes a value, or a list of errors, word for word. */
 #include "conf/conf.h"
+#include "conf/conf_equal.h"
 #include "unit/unit.h"
 
 #include "base/clock.h"
@@ -772,10 +773,59 @@ static TCase *add_case(Suite *s, const char *name)
 	return t;
 }
 
+/* --- two of them ---------------------------------------------------------------- */
+
+#define BASE "[a]\nbind=tcp://127.0.0.1:1\nserver=tcp://h:2\n"
+
+static const struct {
+	const char *a, *b;
+	bool service, files, process;
+} pairs[] = {
+	{BASE, "; a comment\n[a]\nserver=TCP://H:2\nbind = tcp://127.0.0.1:1\nconnect_timeout=5s\n",
+		true, true, true},
+	{BASE, "[b]\nbind=tcp://127.0.0.1:1\nserver=tcp://h:2\nservice=a\n", true, true, true},
+	{BASE, "[a]\nbind=tcp://127.0.0.1:3\nserver=tcp://h:2\n", false, true, true},
+	{BASE, "[a]\nbind=unix:///s\nserver=tcp://h:2\n", false, true, true},
+	{BASE, "[a]\nbind=tcp://127.0.0.1:1\nserver=tcp://h:3\n", false, true, true},
+	{BASE, "[a]\nbind=tcp://127.0.0.1:1\nserver=tcp://i:2\n", false, true, true},
+	{BASE, "[a]\nbind=tcp://127.0.0.1:1\nserver=tcp://192.0.2.1:2\n", false, true, true},
+	{BASE, BASE "server=tcp://h:3\n", false, true, true},
+	{BASE, BASE "mode=full duplex\n", false, true, true},
+	{BASE, BASE "service=b\n", false, true, true},
+	{BASE, BASE "connect_timeout=6s\n", false, true, true},
+	{BASE, BASE "idle_timeout=6s\n", false, true, true},
+	{BASE, BASE "member_timeout=6s\n", false, true, true},
+	{BASE, BASE "max_sessions=6\n", false, true, true},
+	{BASE "[Cloudbus]\ntrust=/t\n", BASE "[Cloudbus]\ntrust=/t\n", true, true, true},
+	{BASE, BASE "[Cloudbus]\nrevoked=/t\n", true, false, true},
+	{BASE "[Cloudbus]\ntoken=/t\n", BASE "[Cloudbus]\ntoken=/u\n", true, false, true},
+	{BASE, BASE "[Cloudbus]\nuser=u\n", true, true, false},
+	{BASE "[Cloudbus]\ngroup=u\n", BASE "[Cloudbus]\ngroup=v\n", true, true, false},
+	{BASE, BASE "[Cloudbus]\nhardening=off\n", true, true, false},
+};
+
+START_TEST(what_differs_is_seen_and_how_it_is_written_is_not)
+{
+	ck_assert_int_eq(parse(C, pairs[_i].a), 0);
+	struct conf *a = conf;
+	ck_assert_int_eq(parse(C, pairs[_i].b), 0);
+	ck_assert_int_eq(
+		conf_equal_service(&a->services[0], &conf->services[0]), pairs[_i].service);
+	ck_assert_int_eq(
+		conf_equal_service(&conf->services[0], &a->services[0]), pairs[_i].service);
+	ck_assert_int_eq(conf_equal_files(a, conf), pairs[_i].files);
+	ck_assert_int_eq(conf_equal_process(a, conf), pairs[_i].process);
+	conf_free(a);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("conf");
-	TCase *t = add_case(s, "good");
+	TCase *t = add_case(s, "equal");
+	tcase_add_loop_test(t, what_differs_is_seen_and_how_it_is_written_is_not, 0,
+		(int)(sizeof pairs / sizeof pairs[0]));
+	t = add_case(s, "good");
 	tcase_add_test(t, the_least_text_has_the_defaults);
 	tcase_add_test(t, every_key_goes_where_it_belongs);
 	tcase_add_test(t, a_service_without_a_server_leads_to_its_name);

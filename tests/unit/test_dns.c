@@ -641,6 +641,38 @@ START_TEST(case_46_the_resolver_is_freed_during_a_query)
 }
 END_TEST
 
+/* As at a reload: who asked the old servers, in vain, gets the answer of the new ones. */
+START_TEST(case_46_other_servers_are_taken_during_a_query)
+{
+	struct nameserver other;
+	struct resolver *next;
+	start();
+	RULE(.host = "a.test", .kind = NS_DROP, .af = AF_INET);
+	RULE(.host = "a.test", .kind = NS_DROP, .af = AF_INET6);
+	nameserver_start(&other, loop);
+	nameserver_set(&other, (struct ns_rule){.host = "a.test", A("10.0.0.2"), .ttl = 60});
+	nameserver_set(&other, (struct ns_rule){.host = "a.test", AAAA("fd00::2"), .ttl = 60});
+	struct dns_name *name = dns_ref(dns, "a.test"), *gone = dns_ref(dns, "gone.test");
+	struct asked a = {.query.done = on_done}, b = {.query.done = on_done};
+	dns_resolve(name, &a.query);
+	dns_resolve(gone, &b.query);
+	ck_assert_int_eq(loop_turn(loop, clock_now() + 20 * CLOCK_MS), 0);
+	dns_unref(gone); /* its question is still under way */
+	struct dns_options to = {.servers = &other.addr, .n_servers = 1};
+	ck_assert_int_eq(dns_prepare(dns, &next, &to), 0);
+	resolver_free(next); /* not to be, and then it is */
+	ck_assert_int_eq(dns_prepare(dns, &next, &to), 0);
+	dns_commit(dns, next);
+	uint64_t end = clock_now() + PATIENCE / 4; /* sooner than the question's own end */
+	while (a.calls == 0)
+		turn(end);
+	ck_assert_int_eq(a.err, 0);
+	ck_assert_str_eq(addrs(name), "[fd00::2] 10.0.0.2");
+	dns_unref(name);
+	nameserver_stop(&other);
+}
+END_TEST
+
 START_TEST(case_46_the_resolver_is_freed_with_an_answer_not_yet_told)
 {
 	start();
@@ -1041,6 +1073,7 @@ int main(void)
 	tcase_add_test(t, old_addresses_go_when_the_server_says_so);
 	tcase_add_test(t, old_addresses_go_after_their_time);
 	tcase_add_test(t, case_46_the_resolver_is_freed_during_a_query);
+	tcase_add_test(t, case_46_other_servers_are_taken_during_a_query);
 	tcase_add_test(t, case_46_the_resolver_is_freed_with_an_answer_not_yet_told);
 	tcase_add_test(t, case_46_anything_may_happen_inside_done);
 	tcase_add_test(t, case_46_a_name_is_dropped_during_its_query);
