@@ -530,3 +530,119 @@ def test_descriptors_and_memory_stay_flat(bus, program):
     eventually(lambda: node.daemon.fds() <= fds + 2, "descriptors are given back")
     if not sanitized():
         assert node.daemon.rss() - rss < 4 * MIB, "memory grows"
+
+
+# --- links that segments dial, and secured ones -----------------------------------------------------
+
+
+def test_services_that_come_and_go_are_announced(bus):
+    hub = bus.address()
+    bus.controller.options["listen"] = hub
+    urls = {name: bus.address() for name in ("one", "two")}
+    for name, url in urls.items():
+        bus.controller.section(name, url)
+    bus.controller.start()
+    segment = bus.segment()
+    segment.options["connect"] = hub
+    segment.section("one", None, bus.serve(name_server_of("one")).url)
+    segment.start()
+    one = eventually(lambda: _said(urls["one"]), "one is served")
+    assert one == "one" and not _said(urls["two"])
+    segment.section("two", None, bus.serve(name_server_of("two")).url)
+    segment.reload()
+    eventually(lambda: _said(urls["two"]) == "two", "two is announced")
+    del segment.sections[0]
+    segment.reload()
+    eventually(lambda: not _said(urls["one"]), "one is withdrawn")
+    assert who(bus, urls["two"]) == "two"
+    assert len(re.findall(r"link \S+: up", segment.daemon.log())) == 1
+
+
+def _said(url):
+    """What a server says first, or None where the client is turned away."""
+    try:
+        client = Stream.connect(url)
+        said, how = client.recv_end()
+    except OSError:
+        return None
+    client.close()
+    return said.decode() if how == FIN else None
+
+
+def test_controllers_to_dial_and_addresses_for_segments_come_and_go(bus):
+    backend = bus.listen()
+    hubs = [bus.address() for _ in range(2)]
+    url = bus.address()
+    bus.controller.options["listen"] = hubs[0]
+    bus.controller.section("one", url)
+    bus.controller.start()
+    segment = bus.segment()
+    segment.section("one", bus.address(), backend.url)
+    segment.start()
+    assert not _said(url)
+    segment.options["connect"] = hubs[0]
+    segment.reload()
+    segment.daemon.wait_log(r"link \S+: up")
+    client = eventually(lambda: _try_pair(bus, url, backend), "it is served")
+    # Another address for segments; who came by the old one stays.
+    bus.controller.options["listen"] = hubs[1]
+    bus.controller.reload()
+    assert refused(hubs[0])
+    client.send(b"x")
+    segment.options["connect"] = hubs[1]
+    segment.reload()
+    segment.daemon.wait_log("not used any more")
+    eventually(lambda: len(re.findall(r"link \S+: up", segment.daemon.log())) == 2, "the new link")
+    client.send(b"y")
+    fresh = eventually(lambda: _try_pair(bus, url, backend), "it is served again")
+    fresh.send(b"z")
+    del segment.options["connect"]
+    segment.reload()
+    client.send(b"still")
+    fresh.send(b"still")
+
+
+def _try_pair(bus, url, backend):
+    """A client that has got through to the backend; or None."""
+    client = bus.connect(url)
+    try:
+        client.send(b"hello")
+        if client.ended():
+            return None
+        stream = backend.accept(deadline=2)
+    except (OSError, AssertionError):
+        return None
+    assert stream.recv_exactly(5) == b"hello"
+    bus.keep(stream)
+    return client
+
+
+def test_links_become_secured_and_plain_again(bus):
+    backend = bus.listen()
+    service = bus.service(backend, name="svc")
+    bus.start()
+    segment = bus.segments[0]
+    pairs = [bus.pair(service, backend)]
+    plain = segment.sections[0][1][0][1]
+    bus.secure(bus.controller, segment)
+    names = {node: dict(node.options) for node in (bus.controller, segment)}
+
+    def change(url):
+        key(segment, "svc", "bind", url)
+        segment.reload()
+        key(bus.controller, "svc", "server", url)
+        bus.controller.reload()
+        eventually(lambda: len(re.findall(r"link \S+: up", bus.controller.daemon.log()))
+                   == len(pairs) + 1, f"{url} is up")
+        pairs.append(bus.pair(service, backend))
+        for client, server in pairs:
+            client.send(b"x")
+            assert server.recv_exactly(1) == b"x"
+
+    change(plain.replace("tcp:", "bus:"))
+    # A file that cannot be used refuses it as a whole.
+    segment.options["token"] = "/no/such/token"
+    segment.reload(good=False)
+    segment.options = names[segment]
+    segment.reload()
+    change(plain)
