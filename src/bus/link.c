@@ -3,6 +3,9 @@
 #include "base/err.h"
 #include "base/log.h"
 
+#include <stdio.h>
+#include <string.h>
+
 static struct link *link_of(const struct dialer *d)
 {
 	return container_of(d, struct link, dialer);
@@ -10,8 +13,14 @@ static struct link *link_of(const struct dialer *d)
 
 static const char *text_of(const struct dialer *d)
 {
-	static char text[ADDR_TEXT_MAX];
-	return addr_format(&d->addr, text);
+	static char text[sizeof "bus+" + ADDR_TEXT_MAX];
+	char plain[ADDR_TEXT_MAX];
+	addr_format(&d->addr, plain);
+	if (!d->secured)
+		return strcpy(text, plain);
+	bool tcp = strncmp(plain, "tcp:", 4) == 0;
+	(void)snprintf(text, sizeof text, "%s%s", tcp ? "bus" : "bus+", plain + (tcp ? 3 : 0));
+	return text;
 }
 
 static void free_if_unused(struct link *link)

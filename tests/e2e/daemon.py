@@ -14,7 +14,8 @@ from wait import DEADLINE, eventually
 PROGRAMS = ("controller", "segment")
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (error|warning|notice|info|debug): .+")
 SANITIZER = re.compile(r"Sanitizer|runtime error:|==\d+==")
-LINK = re.compile(r"\blink\b.*?(?P<url>(?:tcp|unix)://\S+?)[,:;]?\s.*?\b(?P<state>up|down)\b")
+LINK = re.compile(r"\blink\b.*?(?P<url>(?:bus|bus\+unix|tcp|unix)://\S+?)[,:;]?\s"
+                  r".*?\b(?P<state>up|down)\b")
 TICK = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 

@@ -45,7 +45,7 @@ def test_session_both_ways(bus, kind):
     works(bus, service)
     segment = service.segments[0]
     segment.daemon.wait_log(r"transport from node controller \(.*\): up")
-    assert bus.controller.daemon.logged(r"link .*: up, to node segment1")
+    assert bus.controller.daemon.logged(rf"link {re.escape(kind)}://.*: up, to node segment1")
 
 
 def test_great_transfers_arrive_as_they_were(bus, kind):
