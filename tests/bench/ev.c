@@ -56,14 +56,19 @@ bool ev_open(struct ev *e, int fd, uint32_t want, void (*handle)(struct ev *, ui
 	return false;
 }
 
+void ev_again(struct ev *e)
+{
+	struct epoll_event ee = {.events = e->want, .data.ptr = e};
+	if (epoll_ctl(epfd, EPOLL_CTL_MOD, e->fd, &ee) < 0)
+		tool_die("epoll_ctl: %s", strerror(errno));
+}
+
 void ev_want(struct ev *e, uint32_t want)
 {
 	if (e->want == want)
 		return;
-	struct epoll_event ee = {.events = want, .data.ptr = e};
-	if (epoll_ctl(epfd, EPOLL_CTL_MOD, e->fd, &ee) < 0)
-		tool_die("epoll_ctl: %s", strerror(errno));
 	e->want = want;
+	ev_again(e);
 }
 
 void ev_give_back(struct ev *e)

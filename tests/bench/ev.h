@@ -42,6 +42,9 @@ bool ev_open(struct ev *e, int fd, uint32_t want, void (*handle)(struct ev *, ui
 /* Changes the events it waits for. */
 void ev_want(struct ev *e, uint32_t want);
 
+/* Tells an edge-triggered one of what is still there, in the next turn. */
+void ev_again(struct ev *e);
+
 /* Takes the descriptor, if there is one, from the loop and leaves it open: for one that
  * other processes have too, and that close() would therefore leave in the loop. */
 void ev_give_back(struct ev *e);

@@ -1,5 +1,5 @@
 # The benchmark: a load tool, a link with delay, and the script that measures with them.
-check_PROGRAMS += tests/bench/loadgen tests/bench/tunlink tests/bench/aead
+check_PROGRAMS += tests/bench/loadgen tests/bench/tunlink tests/bench/bare tests/bench/aead
 tests_bench_loadgen_SOURCES = \
 	tests/bench/bulk.c tests/bench/bulk.h \
 	tests/bench/endpoint.c tests/bench/endpoint.h \
@@ -14,6 +14,13 @@ tests_bench_loadgen_SOURCES = \
 	tests/bench/server.c tests/bench/server.h \
 	tests/bench/tool.c tests/bench/tool.h
 tests_bench_tunlink_SOURCES = tests/bench/tunlink.c
+tests_bench_bare_SOURCES = \
+	tests/bench/bare.c \
+	tests/bench/bare_batch.c tests/bench/bare_batch.h \
+	tests/bench/bare_splice.c tests/bench/bare_splice.h \
+	tests/bench/endpoint.c tests/bench/endpoint.h \
+	tests/bench/ev.c tests/bench/ev.h \
+	tests/bench/tool.c tests/bench/tool.h
 # Run by hand: the engines of src/crypto/aead.h beside each other.
 tests_bench_aead_SOURCES = tests/bench/aead.c
 tests_bench_aead_LDADD = $(L_CRYPTO) $(CRYPTO_LIBS)
@@ -32,6 +39,7 @@ EXTRA_DIST += \
 TESTS += tests/bench/smoke
 
 # As root: make bench, or with flags: make bench BENCHFLAGS='--long --out /tmp/results'
-bench: controller segment tests/bench/loadgen tests/bench/tunlink
+bench: controller segment cloudbus tests/bench/loadgen tests/bench/tunlink \
+		tests/bench/bare
 	$(srcdir)/tests/bench/bench --out tests/bench/out $(BENCHFLAGS)
 .PHONY: bench

@@ -5,7 +5,7 @@ from html import escape
 
 from report import figure
 
-LABEL, BAR, VALUES = 285, 400, 250  # widths
+LABEL, BAR, VALUES = 285, 400, 290  # widths
 HEIGHT, TOP, BOTTOM = 26, 64, 46
 SHOWN = 2.0  # ratios beyond are cut off
 GOOD, FAIR, POOR, INK, FAINT = "#2f7d4f", "#c9a227", "#b5423a", "#222222", "#8a8a8a"
@@ -30,9 +30,17 @@ def _x(ratio):
 
 def _against(results, row):
     """What the bar is compared with: the row's reference, else the best peer."""
-    if row.reference and row.reference != "peers":
-        return row.reference
-    return results.best_peer(row)
+    return results.reference(row) or results.best_peer(row)
+
+
+def _mark(peer, x, y):
+    """Where a peer is: a circle, or a line for what is a floor."""
+    title = f"<title>{escape(peer.name)}</title>"
+    if peer.floor:
+        return (f'<path d="M{x:.1f} {y + 2}v20" stroke="{INK}" stroke-width="2">{title}'
+                "</path>\n")
+    return (f'<circle cx="{x:.1f}" cy="{y + 12}" r="3" fill="none" stroke="{INK}">{title}'
+            "</circle>\n")
 
 
 def _bar(results, row, first, y):
@@ -57,8 +65,7 @@ def _bar(results, row, first, y):
     for peer in results.systems:
         theirs = needs(results, row, peer.name, other) if peer.peer else None
         if theirs is not None and theirs <= SHOWN:
-            svg += (f'<circle cx="{_x(theirs):.1f}" cy="{y + 12}" r="3" fill="none" '
-                    f'stroke="{INK}"><title>{escape(peer.name)}</title></circle>\n')
+            svg += _mark(peer, _x(theirs), y)
     words += f"; {other} {figure(results.value(row, other))}" if other else (
         f"; goal {figure(row.goal)}")
     return svg + _text(LABEL + BAR + 12, y + 16, words, size=11)
@@ -91,9 +98,9 @@ def draw(results):
     if first:
         for i, row in enumerate(rows):
             svg += _bar(results, row, first, TOP + HEIGHT * i)
-    svg += _text(16, bottom + 20, "shorter is better; circles: each peer; line at 1: the best of "
-                 "them, or a plain connection; green: goal reached, yellow: what must be, red: "
-                 "not", 11, fill=FAINT)
+    svg += _text(16, bottom + 20, "shorter is better; circles: each peer; small line: the floor; line "
+                 "at 1: the best peer, or a plain connection; green: goal reached, yellow: what "
+                 "must be, red: not", 11, fill=FAINT)
     meta = results.meta
     svg += _text(16, bottom + 36, f"{meta['cpus']} processors, {meta['cpu']}, Linux "
                  f"{meta['kernel']}, medians of {meta['rounds']} rounds", 11, fill=FAINT)

@@ -3,6 +3,8 @@
 import json
 import statistics
 
+from rows import GROUPS, STUNNELS
+
 MARKS = {True: "yes", False: "NO", None: "-"}
 
 
@@ -34,8 +36,11 @@ class Results:
         return median([beside[key] for _, beside in self.samples(row, name) if key in beside])
 
     def best_peer(self, row):
-        """The name of the peer with the best value, or None."""
-        found = [(self.value(row, s.name), s.name) for s in self.systems if s.peer]
+        """The name of the peer with the best value, or None.  A floor is none."""
+        return self._best(row, [s.name for s in self.systems if s.peer and not s.floor])
+
+    def _best(self, row, names):
+        found = [(self.value(row, name), name) for name in names]
         found = [pair for pair in found if pair[0] is not None]
         if not found:
             return None
@@ -43,6 +48,8 @@ class Results:
 
     def reference(self, row):
         """The name of the system that a row's goals are set against, or None."""
+        if row.reference == "stunnels":
+            return self._best(row, STUNNELS)
         return self.best_peer(row) if row.reference == "peers" else row.reference or None
 
     def ratio(self, row, name, other):
@@ -105,7 +112,7 @@ def _cell(results, row, system, first):
 
 def _target(row, value):
     sign = ">=" if row.more_is_better else "<="
-    return f"{sign}{figure(value)}" + (" of " + {"peers": "best"}.get(row.reference, row.reference)
+    return f"{sign}{figure(value)}" + (" of " + GROUPS.get(row.reference, row.reference)
                                        if row.reference else "")
 
 
@@ -152,7 +159,11 @@ def document(results):
     for name, why in meta["missing"].items():
         text += f"  {name}: MISSING, {why}\n"
     text += ("CPU: both proxies together, on one processor, the load on another.  In parentheses:"
-             " the first column's value divided by this one.\n\n" + table(results))
+             " the first column's value divided by this one.\n")
+    if any(s.floor for s in results.systems):
+        text += ("bare: no product, but about the least that this work costs on this kernel; it "
+                 "is no peer in must and goal.\n")
+    text += "\n" + table(results)
     for row, system, why in results.failures:
         text += f"\nfailed: {row}, {system}: {why}"
     return text + ("\n" if results.failures else "")

@@ -15,6 +15,7 @@ Service = namedtuple("Service", "name kind front middle back")
 
 PORTS = {"echo": 7001, "sink": 7002, "quiet": 7003, "source": 7004}  # of the server
 FRONT_PORT, MIDDLE_PORT = 8000, 9000
+CACHED = 20000  # sessions that stunnel may resume
 PIPES = 128  # that haproxy may splice through: two a stream, and each is two files
 SESSIONS_MAX = 110000  # that a chain is configured for, if it may open so many files
 
@@ -79,10 +80,15 @@ class System:
     program = None  # looked for in PATH
     package = None
     peer = True
+    floor = False  # no product, but the least that the work can cost: never the best peer
     descriptors = 2  # a session's, in each of its processes
 
     def __init__(self, name):
         self.name = name
+
+    def secured(self):
+        """What is measured in rows of secured links: itself, where it has no other way."""
+        return self
 
     def missing(self):
         """Why it cannot run here, or None."""
@@ -135,9 +141,12 @@ class Cloudbus(System):
     peer = False
     descriptors = 1
 
-    def __init__(self, name, folder):
+    def __init__(self, name, folder, scheme="tcp"):
         super().__init__(name)
-        self.folder = Path(folder).resolve()
+        self.folder, self.scheme = Path(folder).resolve(), scheme
+
+    def secured(self):
+        return Cloudbus(self.name + "+bus", self.folder, "bus")
 
     def missing(self):
         for program in ("controller", "segment"):
@@ -148,7 +157,18 @@ class Cloudbus(System):
     def version(self):
         return _first_line(self.folder / "controller", "-V")
 
+    def _make_bus(self, folder):
+        """Keys and tokens for a node of each role, which may have every service."""
+        tool = self.folder / "cloudbus"
+        if not os.access(tool, os.X_OK):
+            raise Failure(f"no program {tool}")
+        run(str(tool), "init", str(folder))
+        for role, allows in (("segment", "--serve"), ("controller", "--open")):
+            run(str(tool), "issue", "-d", str(folder), role, "--role", role, allows, "*")
+
     def launch(self, chain):
+        if self.scheme == "bus":
+            self._make_bus(chain.folder / "bus")
         # One bind of the segment for all services: they share its link.
         middle = chain.services[0].middle
         self._node(chain, "segment", "segment", [(s.name, middle, [s.back])
@@ -171,9 +191,13 @@ class Cloudbus(System):
 
     def _node(self, chain, program, name, sections, **keys):
         text = "[Cloudbus]\nlog=warning\ndrain_timeout=0s\n"
+        if self.scheme == "bus":
+            bus = chain.folder / "bus"
+            text += f"trust={bus}/trust\nidentity={bus}/{name}.key\ntoken={bus}/{name}.token\n"
+        near, far = ("tcp", self.scheme) if program == "controller" else (self.scheme, "tcp")
         for section, bind, servers in sections:
-            text += f"\n[{section}]\nbind=tcp://{bind}\n"
-            text += "".join(f"server=tcp://{server}\n" for server in servers)
+            text += f"\n[{section}]\nbind={near}://{bind}\n"
+            text += "".join(f"server={far}://{server}\n" for server in servers)
             text += "".join(f"{key}={value}\n" for key, value in keys.items())
         path = chain.write(f"{name}.ini", text)
         chain.spawn([self.folder / program, "-c", path], far=program == "segment")
@@ -295,7 +319,15 @@ class Ssh(System):
 
 
 class Stunnel(System):
+    """One suite of TLS 1.3.  A client's further connections resume its first session: no
+    certificate is sent or verified again.  The server is asked for its certificate alone, the
+    client for none: the least that TLS can do."""
+
     program, package = "stunnel4", "stunnel4"
+
+    def __init__(self, name, suite):
+        super().__init__(name)
+        self.suite = suite
 
     def version(self):
         done = subprocess.run([_which("stunnel4"), "-version"], stdin=subprocess.DEVNULL,
@@ -311,6 +343,8 @@ class Stunnel(System):
             "-out", str(chain.folder / "cert.pem"))
         for far in (True, False):
             text = ("foreground = yes\npid =\ndebug = err\nsslVersion = TLSv1.3\n"
+                    f"ciphersuites = {self.suite}\ncurves = X25519\nlibwrap = no\n"
+                    f"sessionResume = yes\nsessionCacheSize = {CACHED}\n"
                     "socket = l:TCP_NODELAY=1\nsocket = r:TCP_NODELAY=1\n")
             for s in chain.services:
                 bind, server = (s.middle, s.back) if far else (s.front, s.middle)
@@ -321,10 +355,34 @@ class Stunnel(System):
             chain.spawn([_which("stunnel4"), path], far)
 
 
-def peers():
+class Bare(System):
+    """The floor: splices bulk streams, each over a connection of its own, and sends what all
+    others say in a turn in one write.  See bare.c."""
+
+    floor = True
+
+    def __init__(self, name, tools):
+        super().__init__(name)
+        self.binary = Path(tools).resolve() / "bare"
+
+    def missing(self):
+        return None if os.access(self.binary, os.X_OK) else f"no program {self.binary}"
+
+    def launch(self, chain):
+        for far in (True, False):
+            words = []
+            for s in chain.services:
+                words += ["--batch" if s.kind == "echo" else "--splice"]
+                words += [s.middle, s.back] if far else [s.front, s.middle]
+            chain.spawn([self.binary, "far" if far else "near", *words], far)
+
+
+def peers(tools):
     """All peers, in the order of the table."""
     # Buffers of 64 KiB were the cheapest for bulk among 16 to 128, and cost requests nothing;
     # pipes of 1 MiB helped many streams.
     return [Haproxy("haproxy", False, " tune.bufsize 65536\n"),
             Haproxy("haproxy-splice", True, " tune.bufsize 65536\n tune.pipesize 1048576\n"),
-            Nginx("nginx"), Socat("socat"), Ssh("ssh"), Stunnel("stunnel")]
+            Nginx("nginx"), Socat("socat"), Ssh("ssh"),
+            Stunnel("stunnel-aes", "TLS_AES_128_GCM_SHA256"),
+            Stunnel("stunnel-chacha", "TLS_CHACHA20_POLY1305_SHA256"), Bare("bare", tools)]

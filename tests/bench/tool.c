@@ -1,5 +1,6 @@
 #include "tool.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +10,7 @@ _Noreturn void tool_die(const char *format, ...)
 {
 	va_list ap;
 	va_start(ap, format);
-	fputs("loadgen: ", stderr);
+	fprintf(stderr, "%s: ", program_invocation_short_name);
 	vfprintf(stderr, format, ap);
 	fputc('\n', stderr);
 	va_end(ap);
