@@ -27,6 +27,15 @@ struct sealed *sealed_new(struct bus *bus, struct secure *secure, struct doorman
 	return s;
 }
 
+static void put_buffers(struct bus *bus, struct sealed *s)
+{
+	if (s->plain != NULL)
+		bus_buffer_put(bus, s->plain);
+	if (s->in != NULL)
+		bus_buffer_put(bus, s->in);
+	s->in = s->plain = NULL;
+}
+
 void sealed_free(struct bus *bus, struct sealed *s)
 {
 	if (s == NULL)
@@ -34,8 +43,7 @@ void sealed_free(struct bus *bus, struct sealed *s)
 	if (s->source != NULL)
 		lobby_farewell(&bus->guard->lobby, s->source);
 	secure_free(s->secure);
-	if (s->in != NULL)
-		bus_buffer_put(bus, s->in);
+	put_buffers(bus, s);
 	mem_free(bus->mem, s->kept);
 	mem_free(bus->mem, s);
 }
@@ -47,7 +55,9 @@ ssize_t sealed_receive(struct transport *t, size_t *room)
 	struct sealed *s = t->sealed;
 	*room = 0;
 	s->in = bus_buffer_get(t->bus);
-	if (s->in == NULL) {
+	s->plain = bus_buffer_get(t->bus);
+	if (s->in == NULL || s->plain == NULL) {
+		put_buffers(t->bus, s);
 		errno = ENOMEM;
 		return -1;
 	}
@@ -65,14 +75,19 @@ ssize_t sealed_receive(struct transport *t, size_t *room)
 	return n;
 }
 
-int sealed_next(struct transport *t, struct secure_plain *plain)
+int sealed_open(struct transport *t, const uint8_t **plain, size_t *n)
 {
 	struct sealed *s = t->sealed;
-	int n = secure_open(s->secure, s->in + s->in_begin, s->in_end - s->in_begin, plain);
-	if (n <= 0)
-		return n;
-	s->in_begin += (size_t)n;
-	return 1;
+	struct secure_plain one;
+	int used;
+	*plain = s->plain;
+	*n = 0;
+	while ((used = secure_open(s->secure, s->plain + *n, s->in + s->in_begin,
+			s->in_end - s->in_begin, &one)) > 0) {
+		s->in_begin += (size_t)used;
+		*n += one.n;
+	}
+	return used;
 }
 
 int sealed_rest(struct transport *t)
@@ -90,8 +105,7 @@ int sealed_rest(struct transport *t)
 		if (s->kept != NULL)
 			memcpy(s->kept, s->in + s->in_begin, n);
 	}
-	bus_buffer_put(t->bus, s->in);
-	s->in = NULL;
+	put_buffers(t->bus, s);
 	errno = saved;
 	return rc;
 }

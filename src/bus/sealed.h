@@ -2,9 +2,10 @@
  * sealed - the records of a secured transport, between its socket and its mux.  Private to
  * transport and output.
  *
- * In: records are read many at a time into a buffer that is there only meanwhile, opened in
- * their place, and handed out one by one; what is left of one that has not come whole is
- * kept in a block of just its size.  Out: what output.c has staged is sealed at once, into
+ * In: records are read many at a time into a buffer that is there only meanwhile, and
+ * opened into another one, behind each other: a long frame is whole again, and goes on in one
+ * write.  What is left of a record that has not come whole is kept in a block of just its
+ * size.  Out: what output.c has staged is sealed at once, into
  * a buffer that takes the place of the staged one.
  */
 #ifndef CB_BUS_SEALED_H
@@ -28,7 +29,7 @@ struct transport;
 struct sealed {
 	struct secure *secure;
 	struct doorman_source *source; /* whom the doorman counts it for; NULL: we dialled */
-	uint8_t *in;                   /* while records are handed out */
+	uint8_t *in, *plain;           /* as read, and opened: only during a read */
 	size_t in_begin, in_end;
 	uint8_t *kept; /* n_kept bytes, the beginning of a record */
 	size_t n_kept;
@@ -50,10 +51,11 @@ void sealed_free(struct bus *bus, struct sealed *s);
 ssize_t sealed_receive(struct transport *t, size_t *room);
 
 /*
- * The next whole record of what was read: 1 and *plain, valid until the next call; 0: there
- * is none; or secure_open()'s error.
+ * Opens all whole records of what was read: *plain and *n are what was in them, until
+ * sealed_rest().  0, or secure_open()'s error at a record, before which others may have been
+ * good.
  */
-int sealed_next(struct transport *t, struct secure_plain *plain);
+int sealed_open(struct transport *t, const uint8_t **plain, size_t *n);
 
 /* Keeps what is left, and gives the buffer back.  0 or ERR_NOMEM. */
 int sealed_rest(struct transport *t);

@@ -454,9 +454,9 @@ int secure_judge(
 /* --- records
  * ------------------------------------------------------------------------------------------ */
 
-int secure_open(struct secure *s, uint8_t *p, size_t n, struct secure_plain *out)
+int secure_open(struct secure *s, uint8_t *to, const uint8_t *p, size_t n, struct secure_plain *out)
 {
-	*out = (struct secure_plain){.p = p + RECORD_LENGTH};
+	*out = (struct secure_plain){.n = 0};
 	if (n < RECORD_LENGTH)
 		return 0;
 	int length = record_length(p);
@@ -464,7 +464,7 @@ int secure_open(struct secure *s, uint8_t *p, size_t n, struct secure_plain *out
 		return length;
 	if (n - RECORD_LENGTH < (size_t)length)
 		return 0;
-	int got = record_open(s->rx, p + RECORD_LENGTH, p + RECORD_LENGTH, (size_t)length);
+	int got = record_open(s->rx, to, p + RECORD_LENGTH, (size_t)length);
 	if (got < 0)
 		return got;
 	out->n = (size_t)got;

@@ -116,16 +116,17 @@ int secure_judge(
 
 /* What a record held. */
 struct secure_plain {
-	const uint8_t *p; /* in the place of the record */
 	size_t n;
 	bool close; /* it was CLOSE: nothing follows */
 };
 
 /*
- * Opens, in place, the record that the n bytes at p begin with.  The bytes it has in all;
- * 0: it is not there whole; or ERR_PROTOCOL, ERR_LIMIT or ERR_NOMEM: it is dead.
+ * Opens the record that the n bytes at p begin with, to `to`, where there is room for as many
+ * as it has.  The bytes of the record; 0: it is not there whole; or ERR_PROTOCOL, ERR_LIMIT or
+ * ERR_NOMEM: it is dead.
  */
-int secure_open(struct secure *s, uint8_t *p, size_t n, struct secure_plain *out);
+int secure_open(
+	struct secure *s, uint8_t *to, const uint8_t *p, size_t n, struct secure_plain *out);
 
 /* Whether the peer's CLOSE came. */
 bool secure_is_closed(const struct secure *s);

@@ -240,13 +240,13 @@ static void cut(struct transport *t, int rc)
 /* As read_some(), of a secured transport: one read, and all frames of its whole records. */
 static size_t read_sealed(struct transport *t)
 {
-	size_t room;
-	struct secure_plain plain;
+	size_t room, n_plain;
+	const uint8_t *plain;
 	ssize_t n = sealed_receive(t, &room);
 	int rc = 0, error = errno;
-	while (n > 0 && !t->dead && (rc = sealed_next(t, &plain)) > 0) {
-		if (!plain.close)
-			(void)feed(t, plain.p, plain.n);
+	if (n > 0) {
+		rc = sealed_open(t, &plain, &n_plain);
+		(void)feed(t, plain, n_plain);
 	}
 	int kept = sealed_rest(t);
 	if (t->dead)

@@ -139,6 +139,7 @@ START_TEST(a_session_over_a_secured_link)
 		ck_assert(try_session());
 	/* An idle one holds no buffer. */
 	ck_assert_ptr_null(transport_of(segment)->sealed->in);
+	ck_assert_ptr_null(transport_of(segment)->sealed->plain);
 	ck_assert_ptr_null(transport_of(segment)->sealed->kept);
 	ck_assert_ptr_null(transport_of(segment)->out);
 }
