@@ -17,7 +17,8 @@ enum {
 	HEADER = 8,
 	READ = 64 << 10,
 	STAGED = 1 << 20,
-	EVENTS = EPOLLIN | EPOLLOUT | EPOLLET,
+	LISTENS = EPOLLIN | EPOLLET,
+	WRITES = LISTENS | EPOLLOUT,
 };
 
 struct session {
@@ -85,7 +86,8 @@ static void flush_held(struct session *s)
 		if (n < 0 || s->held_at == s->held_length)
 			drop_held(s);
 	}
-	if (s->heard_end)
+	ev_want(&s->ev, LISTENS);
+	if (s->heard_end && !s->said_end)
 		(void)shutdown(s->ev.fd, SHUT_WR);
 }
 
@@ -125,8 +127,7 @@ static struct session *session_at(struct batch *b, uint32_t id)
 static void session_begin(struct session *s, int fd)
 {
 	s->said_end = s->heard_end = false;
-	endpoint_nodelay(fd);
-	(void)ev_open(&s->ev, fd, EVENTS, on_session);
+	(void)ev_open(&s->ev, fd, LISTENS, on_session);
 }
 
 /* --- towards the link --------------------------------------------------------------------- */
@@ -189,6 +190,7 @@ static void hold(struct session *s, const unsigned char *p, size_t n)
 	s->held = q;
 	s->held_at = 0;
 	s->held_length = kept + n;
+	ev_want(&s->ev, WRITES);
 }
 
 static void deliver(struct session *s, const unsigned char *p, size_t n)
@@ -217,7 +219,7 @@ static void begin_frame(struct batch *b)
 	}
 	if (b->left == 0) {
 		s->heard_end = true;
-		if (s->held == NULL)
+		if (s->held == NULL && !s->said_end)
 			(void)shutdown(s->ev.fd, SHUT_WR);
 		retire(s);
 	}
@@ -271,7 +273,7 @@ static bool have_link(struct batch *b)
 	if (b->link.fd >= 0)
 		return true;
 	int fd = endpoint_connect(&b->out);
-	return fd >= 0 && ev_open(&b->link, fd, EVENTS, on_link);
+	return fd >= 0 && ev_open(&b->link, fd, WRITES, on_link);
 }
 
 static void on_client(struct ev *e, uint32_t events)
@@ -303,8 +305,7 @@ static void on_near(struct ev *e, uint32_t events)
 	if (fd < 0)
 		return;
 	ev_close(&b->listener);
-	endpoint_nodelay(fd);
-	(void)ev_open(&b->link, fd, EVENTS, on_link);
+	(void)ev_open(&b->link, fd, WRITES, on_link);
 }
 
 void bare_batch(bool near, const char *in, const char *out)
@@ -318,7 +319,9 @@ void bare_batch(bool near, const char *in, const char *out)
 	b->link.fd = -1;
 	b->last_ready = &b->first_ready;
 	b->staged = tool_calloc(1, STAGED);
-	(void)ev_open(&b->listener, endpoint_listen(&at), EPOLLIN, near ? on_client : on_near);
+	int fd = endpoint_listen(&at);
+	endpoint_nodelay(fd); /* is inherited */
+	(void)ev_open(&b->listener, fd, EPOLLIN, near ? on_client : on_near);
 }
 
 /* Whether there is more to do at once. */

@@ -130,8 +130,9 @@ def _lines(results, row, columns):
 
 def table(results):
     """The one table.  In parentheses: the first column's value divided by the cell's."""
-    columns = [s for s in results.systems
-               if s.peer or any(results.samples(row, s.name) for row in results.rows)]
+    tried = {name for _, name, _ in results.failures}
+    columns = [s for s in results.systems if s.name in tried
+               or any(results.samples(row, s.name) for row in results.rows)]
     columns.sort(key=lambda s: s.peer)
     if not columns:
         return "nothing was measured\n"

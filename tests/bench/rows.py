@@ -205,7 +205,8 @@ _MEMORY = {"unit": "KiB", "must": 1.5, "goal": 0.8, "reference": "", "rarely": T
            "beside": ("sessions",)}
 _LINK = {"unit": "MiB/s", "more_is_better": True, "reference": "direct", "direct": True,
          "peers": WARM, "more_peers": STUNNELS, "rarely": True, "beside": ("CPU s",)}
-_SMALL = {"peers": PLAIN + ("ssh", "bare"), "more_peers": STUNNELS}
+_SMALL = {"peers": LIGHT + ("ssh", "bare"), "more_peers": ("socat",) + STUNNELS}
+_BIGGER = {"peers": LIGHT + ("bare",), "more_peers": ("socat",) + SECURED}
 _TLS = {"peers": SECURED, "reference": "stunnels", "secured": True}
 _TLS_COST = dict(_TLS, must=0.8, goal=0.65, unit="CPU s/GiB", beside=("MiB/s",))
 
@@ -225,18 +226,18 @@ ROWS = [
     Row("rr64", "64 B requests, 64 connections", "CPU s/100k", _exchange(64, 64), 0.6, 0.5,
         beside=("per s", "p50 us"), **_SMALL),
     Row("rr64-1", "64 B requests, 1 connection", "p50 us", _exchange(1, 64, latency=True),
-        0.95, 0.85, direct=True, beside=("p99 us", "CPU s/100k"), **_SMALL),
+        0.95, 0.85, direct=True, beside=("p99 us", "CPU s/100k"), peers=PLAIN + ("ssh", "bare"),
+        more_peers=STUNNELS),
     Row("rr16k", "16 KiB requests, 16 connections", "CPU s/100k", _exchange(16, 16384),
-        0.8, 0.65, beside=("per s", "p50 us"), **_SMALL),
+        0.8, 0.65, beside=("per s", "p50 us"), **_BIGGER),
     Row("conn", "new connections", "CPU s/100k", _connections, 0.8, 0.65,
-        beside=("per s", "p50 us"), peers=LIGHT + ("ssh", "bare"),
-        more_peers=("socat",) + STUNNELS),
+        beside=("per s", "p50 us"), **_SMALL),
     Row("mixed", "64 B beside 8 x 64 KB", "p99 us", _mixed, 0.7, 0.4, reference="haproxy",
-        beside=("MiB/s",), no_less="MiB/s", **_SMALL),
+        beside=("MiB/s",), no_less="MiB/s", **_BIGGER),
     Row("idle-1k", "memory of an idle session, 1 000", value=_idle(1000), **dict(
         _MEMORY, peers=LIGHT, more_peers=SECURED)),
     Row("idle-10k", "memory of an idle session, 10 000", value=_idle(10000), **dict(
-        _MEMORY, peers=LIGHT)),
+        _MEMORY, peers=("haproxy", "nginx"))),
     Row("idle-100k", "memory of an idle session, 100 000", value=_idle(100000), long_only=True,
         **dict(_MEMORY, peers=("haproxy",))),
     Row("scale-10k", "cost beside 10 000 idle sessions", value=_scale(10000), **dict(
