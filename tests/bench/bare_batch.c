@@ -259,7 +259,7 @@ static void read_link(struct batch *b)
 
 static void on_link(struct ev *e, uint32_t events)
 {
-	struct batch *b = (struct batch *)((char *)e - offsetof(struct batch, link));
+	struct batch *b = (struct batch *)(void *)((char *)e - offsetof(struct batch, link));
 	if (events & ~(uint32_t)EPOLLOUT)
 		b->readable = true;
 	read_link(b);
