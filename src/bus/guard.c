@@ -175,11 +175,11 @@ void guard_ready(struct transport *t)
 	tell(t);
 }
 
-void guard_renew(struct transport *t, const uint8_t *text, size_t n)
+bool guard_renew(struct transport *t, const uint8_t *text, size_t n)
 {
 	char why[WHY_MAX], addr[ADDR_TEXT_MAX];
 	if (t->sealed == NULL)
-		return;
+		return false;
 	addr_format(&t->peer, addr);
 	int rc = secure_renew(t->sealed->secure, &t->bus->guard->keyring, text, n, wall_now(), why);
 	if (rc == 0) {
@@ -189,6 +189,7 @@ void guard_renew(struct transport *t, const uint8_t *text, size_t n)
 		log_warning("transport %s (%s): its fresh token is refused, the old one stays: %s",
 			name_of(t), addr, why);
 	}
+	return rc == 0;
 }
 
 /* When half its time is over, its file is looked at: often enough to be in time. */

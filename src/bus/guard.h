@@ -73,7 +73,7 @@ bool guard_believes(const struct transport *t, const char *name, size_t n);
 /* A secured transport is ready: the peer gets our token if it is not the one it has. */
 void guard_ready(struct transport *t);
 
-/* The peer's fresh token came. */
-void guard_renew(struct transport *t, const uint8_t *text, size_t n);
+/* The peer's fresh token came.  Whether it is in force now, in the place of another. */
+bool guard_renew(struct transport *t, const uint8_t *text, size_t n);
 
 #endif

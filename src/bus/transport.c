@@ -154,8 +154,7 @@ static void dispatch(struct transport *t, const struct mux_event *ev)
 			t->ops->announce(t, &ev->announce);
 		break;
 	case MUX_TOKEN:
-		guard_renew(t, ev->p, ev->n);
-		if (!t->dead && t->ops->renewed != NULL)
+		if (guard_renew(t, ev->p, ev->n) && !t->dead && t->ops->renewed != NULL)
 			t->ops->renewed(t);
 		break;
 	case MUX_NONE:

@@ -28,12 +28,12 @@ static void give_back(struct budget *b, uint64_t now)
 		b->points = BUDGET_POINTS;
 }
 
-int budget_spend(struct budget *b, uint64_t now)
+int budget_spend(struct budget *b, uint64_t now, uint32_t points)
 {
 	give_back(b, now);
-	if (b->points == 0)
+	if (b->points < points)
 		return ERR_LIMIT;
-	b->points--;
+	b->points -= points;
 	return 0;
 }
 
@@ -47,7 +47,7 @@ void budget_ended(struct budget *b)
 int budget_late(struct budget *b, uint64_t now)
 {
 	if (b->late == 0)
-		return budget_spend(b, now);
+		return budget_spend(b, now, 1);
 	b->late--;
 	return 0;
 }

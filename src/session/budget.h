@@ -2,8 +2,9 @@
  * budget - how many frames without use a peer may send: cloudbus-protocol(7), LIMITS.
  *
  * A leaky bucket.  PINGs, CREDIT in small steps, streams opened and reset at once
- * cost the peer a point each; points come back with time.  Frames on closed streams
- * cost one too, but for the few that an honest peer may have had under way when
+ * cost the peer a point each; points come back with time.  What is more work costs more:
+ * a token, whose signature is looked at, and many names in one frame.  Frames on closed
+ * streams cost one too, but for the few that an honest peer may have had under way when
  * the stream ended.
  */
 #ifndef CB_SESSION_BUDGET_H
@@ -21,14 +22,16 @@ struct budget {
 enum {
 	BUDGET_POINTS = 8192,      /* to begin with, and at most */
 	BUDGET_PER_SEC = 4096,     /* given back */
+	BUDGET_TOKEN_PRICE = 256,  /* the price of a TOKEN */
+	BUDGET_NAMES_EACH = 16,    /* names in an ANNOUNCE that cost one more point */
 	BUDGET_LATE = 4,           /* frames that may come late for each stream that ends, */
 	BUDGET_LATE_MAX = 1 << 16, /* and for all of them */
 };
 
 void budget_init(struct budget *b, uint64_t now);
 
-/* Takes a point.  0, or ERR_LIMIT when there is none left. */
-int budget_spend(struct budget *b, uint64_t now);
+/* Takes so many points.  0, or ERR_LIMIT when there are fewer left. */
+int budget_spend(struct budget *b, uint64_t now, uint32_t points);
 
 /* A stream ended: some frames on it may be under way still. */
 void budget_ended(struct budget *b);

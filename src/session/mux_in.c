@@ -25,9 +25,14 @@ static int fail(struct mux *m, uint32_t code, const char *why)
 	return code == WIRE_FLOOD ? ERR_LIMIT : code == WIRE_INTERNAL ? ERR_NOMEM : ERR_PROTOCOL;
 }
 
+static int spend_many(struct mux *m, uint64_t now, uint32_t points, const char *why)
+{
+	return budget_spend(&m->budget, now, points) == 0 ? 0 : fail(m, WIRE_FLOOD, why);
+}
+
 static int spend(struct mux *m, uint64_t now, const char *why)
 {
-	return budget_spend(&m->budget, now) == 0 ? 0 : fail(m, WIRE_FLOOD, why);
+	return spend_many(m, now, 1, why);
 }
 
 static int on_hello(struct mux *m, const struct decoder_out *f, struct mux_event *ev)
@@ -125,6 +130,15 @@ static int on_goaway(struct mux *m, const struct decoder_out *f, uint64_t now, s
 	return 0;
 }
 
+static uint32_t count_names(struct wire_announce v)
+{
+	struct wire_name name;
+	uint32_t n = 0;
+	while (wire_next_name(&v, &name))
+		n++;
+	return n;
+}
+
 static int on_announce(
 	struct mux *m, const struct decoder_out *f, uint64_t now, struct mux_event *ev)
 {
@@ -132,13 +146,14 @@ static int on_announce(
 	if (wire_get_announce(&ev->announce, f->p, f->n, &why) != 0)
 		return fail(m, WIRE_PROTOCOL, why);
 	ev->type = MUX_ANNOUNCE;
-	return spend(m, now, "too many ANNOUNCEs");
+	return spend_many(
+		m, now, 1 + count_names(ev->announce) / BUDGET_NAMES_EACH, "too many ANNOUNCEs");
 }
 
 static int on_token(struct mux *m, const struct decoder_out *f, uint64_t now, struct mux_event *ev)
 {
 	*ev = (struct mux_event){.type = MUX_TOKEN, .p = f->p, .n = f->n};
-	return spend(m, now, "too many TOKENs");
+	return spend_many(m, now, BUDGET_TOKEN_PRICE, "too many TOKENs");
 }
 
 static int on_open(struct mux *m, const struct decoder_out *f, uint64_t now, struct mux_event *ev)

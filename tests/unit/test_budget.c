@@ -7,7 +7,7 @@
 static uint32_t spend_all(struct budget *b, uint64_t now)
 {
 	uint32_t n = 0;
-	while (budget_spend(b, now) == 0)
+	while (budget_spend(b, now, 1) == 0)
 		n++;
 	return n;
 }
@@ -17,7 +17,7 @@ START_TEST(spent_and_given_back)
 	struct budget b;
 	budget_init(&b, 5);
 	ck_assert_uint_eq(spend_all(&b, 5), BUDGET_POINTS);
-	ck_assert_int_eq(budget_spend(&b, 5), ERR_LIMIT);
+	ck_assert_int_eq(budget_spend(&b, 5, 1), ERR_LIMIT);
 	ck_assert_uint_eq(spend_all(&b, 5 + CLOCK_SEC), BUDGET_PER_SEC);
 	ck_assert_uint_eq(spend_all(&b, 5 + CLOCK_SEC), 0);
 	ck_assert_uint_eq(spend_all(&b, 5 + CLOCK_SEC + 1), 0);

@@ -1,4 +1,5 @@
 /* ANNOUNCE and TOKEN: one slot each, in order, ahead of what they concern. */
+#include "session/budget.h"
 #include "unit/mux_pair.h"
 
 #include <string.h>
@@ -186,6 +187,38 @@ START_TEST(malformed)
 }
 END_TEST
 
+/* Of so many points, what a peer may send of these before it is one too many. */
+static uint32_t sent_until_flood(size_t length, const uint8_t *frame)
+{
+	struct end e;
+	uint64_t now;
+	uint32_t n = 0;
+	solo_init(&e, &now, NULL);
+	solo_hello(&e, 10, 4096);
+	for (; e.rc == 0 && n <= BUDGET_POINTS; n++)
+		end_feed(&e, frame, length);
+	solo_failed(&e, ERR_LIMIT, WIRE_FLOOD);
+	solo_fini(&e);
+	return n - 1;
+}
+
+/* What takes work is dear: a signature, and many names in a frame. */
+START_TEST(work_is_paid)
+{
+	uint8_t buf[WIRE_HEADER + WIRE_LONG_MAX], entries[256];
+	struct wire_name name = {.served = true, .n = 1, .name = "a"};
+	struct wire_announce v = {.kind = WIRE_CHANGES, .entries = entries};
+	size_t n = wire_put_token(buf, "token", 5);
+	ck_assert_uint_eq(sent_until_flood(n, buf), BUDGET_POINTS / BUDGET_TOKEN_PRICE);
+	for (uint32_t names = 0; names <= 2 * BUDGET_NAMES_EACH; names++) {
+		n = wire_put_announce(buf, &v);
+		ck_assert_uint_eq(
+			sent_until_flood(n, buf), BUDGET_POINTS / (1 + names / BUDGET_NAMES_EACH));
+		v.n += wire_put_name(entries + v.n, sizeof entries - v.n, &name);
+	}
+}
+END_TEST
+
 START_TEST(case_39_no_memory)
 {
 	begin(NULL);
@@ -216,6 +249,7 @@ int main(void)
 	tcase_add_test(t, token_goes_first);
 	tcase_add_test(t, during_goaway);
 	tcase_add_test(t, malformed);
+	tcase_add_test(t, work_is_paid);
 	tcase_add_test(t, case_39_no_memory);
 	suite_add_tcase(s, t);
 	return unit_main(s);
