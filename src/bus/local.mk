@@ -23,6 +23,7 @@ libbus_a_SOURCES = \
 	src/bus/output.c src/bus/output.h \
 	src/bus/pipes.c src/bus/pipes.h \
 	src/bus/quota.c src/bus/quota.h \
+	src/bus/offers.c src/bus/offers.h \
 	src/bus/registry.c src/bus/registry.h \
 	src/bus/relay.c src/bus/relay.h \
 	src/bus/feed.c src/bus/feed.h \

@@ -3,8 +3,8 @@
  * cloudbus-protocol(7), ANNOUNCE.
  *
  * A peer is one process, whatever number of transports it has dialled: its HELLO's instance,
- * together with its authenticated name where there is one.  A name leads to the peers that
- * serve it now, in the order of their turns; finding it costs the same however many there are.
+ * together with its authenticated name where there is one.  Which names lead to which peers
+ * is kept in offers.h.
  * Of a peer on a secured transport only those names are believed that its token allows.
  * A peer whose last transport is lost, or goes away, serves nothing from then on.
  */
@@ -13,22 +13,18 @@
 
 #include "base/hash.h"
 #include "bus/acceptor.h"
+#include "bus/offers.h"
 
 enum {
-	REGISTRY_OFFERS_MAX = 1 << 18, /* names of all peers together */
-	REGISTRY_SCAN = 64,            /* peers that are looked at for one session, at most */
-	REGISTRY_COMPLAINTS = 16,      /* names of a peer whose refusal is logged one by one */
+	REGISTRY_SCAN = 64,       /* peers that are looked at for one session, at most */
+	REGISTRY_COMPLAINTS = 16, /* names of a peer whose refusal is logged one by one */
 };
 
 struct registry {
 	struct bus *bus;
 	struct hash peers, nodes; /* by instance, by authenticated name */
-	struct hash names, offers;
-	size_t n_offers;
+	struct offers offers;
 };
-
-/* A name that is asked for or served. */
-struct registry_name;
 
 void registry_init(struct registry *reg, struct bus *bus);
 
@@ -38,23 +34,14 @@ void registry_fini(struct registry *reg);
 /* What the acceptors of its transports are to be given as ops; the owner is the registry. */
 const struct transport_ops *registry_transport_ops(void);
 
-/* The name, served or not, for registry_next() and the like; NULL when there is no memory. */
-struct registry_name *registry_ref(struct registry *reg, const char *name, size_t n);
-
-/* Gives it back.  NULL does nothing. */
-void registry_unref(struct registry *reg, struct registry_name *name);
-
-/* How many peers serve it now. */
-size_t registry_count(const struct registry_name *name);
-
 /*
  * The transport for a new session: of the next peer in turn, or of the one with the fewest
  * streams of the next REGISTRY_SCAN, which costs as many looks.  NULL when there is none, or
  * none that allows a further stream.
  */
-struct transport *registry_next(struct registry_name *name, enum conf_balance balance);
+struct transport *registry_next(struct offers_name *name, enum conf_balance balance);
 
 /* A transport of each peer that serves it, `room` at most.  How many. */
-size_t registry_all(struct registry_name *name, struct transport **t, size_t room);
+size_t registry_all(struct offers_name *name, struct transport **t, size_t room);
 
 #endif

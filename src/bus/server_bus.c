@@ -7,7 +7,7 @@
 struct server_bus {
 	struct server server;
 	struct registry *registry;
-	struct registry_name *name;
+	struct offers_name *name;
 };
 
 static struct server_bus *bus_of(const struct server *server)
@@ -18,7 +18,7 @@ static struct server_bus *bus_of(const struct server *server)
 static void free_it(struct server *server)
 {
 	struct server_bus *sb = bus_of(server);
-	registry_unref(sb->registry, sb->name);
+	offers_unref(&sb->registry->offers, sb->name);
 	mem_free(sb->registry->bus->mem, sb);
 }
 
@@ -40,7 +40,7 @@ static size_t members(struct server *server, struct server_member *m, size_t roo
 
 static bool is_up(const struct server *server)
 {
-	return registry_count(bus_of(server)->name) > 0;
+	return bus_of(server)->name->n_offers > 0;
 }
 
 static bool kick(struct server *server, uint64_t until)
@@ -66,7 +66,7 @@ int server_bus_new(struct server **out, const struct server_options *opt)
 		.up = opt->up,
 		.owner = opt->owner};
 	sb->registry = opt->registry;
-	sb->name = registry_ref(opt->registry, name, strlen(name));
+	sb->name = offers_ref(&opt->registry->offers, name, strlen(name));
 	if (sb->name == NULL) {
 		mem_free(mem, sb);
 		return ERR_NOMEM;

@@ -84,6 +84,9 @@ class Daemon:
     def logged(self, expression):
         return re.search(expression, self.log())
 
+    def logged_all(self, expression):
+        return re.findall(expression, self.log())
+
     def wait_log(self, expression):
         return eventually(lambda: self.logged(expression) or self._must_run(),
                           f"{self.program} logs {expression!r}")

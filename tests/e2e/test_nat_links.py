@@ -513,6 +513,113 @@ def test_too_many_names_of_one_segment(bus):
     peer.expect(proto.OPEN)
 
 
+def names_of(prefix, count=16384):
+    """Frames' worth of names, with the last name of all."""
+    names = [f"{prefix}-{number}" for number in range(count)]
+    return [names[at:at + 200] for at in range(0, count, 200)], names[-1]
+
+
+def test_a_whole_list_takes_the_place_of_a_full_one(bus):
+    """As many names as there may be, and then as many others: none is left out."""
+    hub = Hub(bus)
+    parts = {prefix: names_of(prefix) for prefix in ("old", "new")}
+    urls = {prefix: hub.service(prefix, f"bus:{last}") for prefix, (_, last) in parts.items()}
+    bus.controller.start()
+    peer = greeted(bus, hub)
+    for version, (prefix, (frames, _)) in enumerate(parts.items(), 1):
+        for part in frames:
+            peer.send(proto.announce(*part, version=version, kind=proto.LIST))
+        peer.send(proto.announce(version=version, kind=proto.LIST_END))
+        peer.expect_pong(version)
+        bus.connect(urls[prefix])
+        peer.expect(proto.OPEN)
+    bus.refused(urls["old"])
+    assert not bus.controller.daemon.logged("left out")
+
+
+def test_a_list_without_news_is_not_logged_again(bus):
+    hub = Hub(bus)
+    hub.service("web")
+    bus.controller.start()
+    peer = greeted(bus, hub)
+    for version in (1, 1, 1, 2, 2, 3):
+        peer.send(proto.announce("web", version=version))
+    peer.expect_pong(3)
+    peer.send(proto.announce("other", version=3, kind=proto.CHANGES),
+              proto.announce("web", "other", version=3))
+    bus.controller.daemon.wait_log(r"serves 2 services")
+    assert len(bus.controller.daemon.logged_all(r"serves 1 services")) == 1
+
+
+def test_a_flood_of_tokens_costs_the_transport(bus):
+    hub = Hub(bus)
+    hub.service("web")
+    bus.controller.start()
+    peer = greeted(bus, hub)
+    try:
+        peer.send(*[proto.token(b"not a token")] * 200)
+        peer.drain()
+    except OSError:
+        pass
+    bus.controller.daemon.wait_log(r"segment \S+: down: too many TOKENs")
+
+
+@pytest.mark.parametrize("keys", [{"balance": "round_robin"}, {"balance": "least_sessions"},
+                                  {"fanout": "all"}], ids=["round_robin", "least", "all"])
+def test_more_than_64_segments_of_which_one_has_room(bus, keys):
+    """No more than 64 are looked at for a session, but the next one looks at others."""
+    hub = Hub(bus)
+    url = hub.service("web", **keys)
+    bus.controller.start()
+    peers = [greeted(bus, hub, max_streams=0 if number < 70 else 10) for number in range(71)]
+    for peer in peers:
+        peer.send(proto.announce("web"))
+        peer.expect_pong(1)
+    bus.refused(url)
+    client = bus.connect(url)
+    peers[-1].expect(proto.OPEN)
+    peers[-1].send(proto.data(2, b"here", fin=True))
+    assert client.recv_exactly(4) == b"here"
+
+
+def test_fanout_all_has_64_members_at_most(bus):
+    hub = Hub(bus)
+    url = hub.service("web", fanout="all", mode="full duplex")
+    bus.controller.start()
+    peers = [greeted(bus, hub) for _ in range(66)]
+    for peer in peers:
+        peer.send(proto.announce("web"))
+        peer.expect_pong(1)
+    bus.connect(url).send(b"all")
+    opened = 0
+    for peer in peers:
+        opened += any(frame.type == proto.OPEN for frame in peer.expect_pong(2))
+    assert opened == 64
+
+
+def test_a_segment_that_comes_back_while_old_sessions_end(bus):
+    """It has said goodbye and dials anew, the same process: it serves again, and its log says so."""
+    hub = Hub(bus)
+    url = hub.service("web")
+    bus.controller.start()
+    instance = bytes(range(16))
+    first = greeted(bus, hub, instance=instance)
+    first.send(proto.announce("web", version=3))
+    client = bus.connect(url)
+    first.expect(proto.OPEN)
+    first.send(proto.goaway())
+    bus.controller.daemon.wait_log(r"segment \S+: goes away")
+    bus.refused(url)
+    second = greeted(bus, hub, instance=instance)
+    second.send(proto.announce("web", version=3))
+    bus.controller.daemon.wait_log(r"segment \S+: up[\s\S]*segment \S+: up")
+    hub.serving(2)
+    bus.connect(url).send(b"new")
+    assert second.expect_data(second.expect(proto.OPEN).stream, 3) == b"new"
+    first.send(proto.data(2, b"old"))
+    assert client.recv_exactly(3) == b"old"
+
+
 def test_a_session_opened_by_the_segment_is_refused(bus):
     hub = Hub(bus)
     hub.service("web")
@@ -631,3 +738,25 @@ def test_a_newer_process_of_a_node_takes_over(bus):
         assert listeners[1].accept().recv_exactly(1) == b"n"
     server.send(b"old")
     assert client.recv_exactly(3) == b"old"
+
+
+def test_the_older_process_of_a_node_comes_back_when_the_newer_is_gone(bus):
+    hub = secured(bus)
+    url = hub.service("web")
+    listeners = [bus.listen() for _ in range(2)]
+    nodes = [dialler(bus, hub, web=listener) for listener in listeners]
+    bus.secure(nodes[0])
+    nodes[1].options.update(bus.keys.options(nodes[0].name))
+    bus.controller.start()
+    for times, node in enumerate(nodes, 1):
+        node.start()
+        eventually(lambda times=times: len(bus.controller.daemon.logged_all(
+            r"serves 1 services")) == times, "its list")
+    bus.controller.daemon.wait_log(r"a newer process of it takes over")
+    nodes[1].daemon.kill()
+    bus.controller.daemon.wait_log(r"the newer process of it is gone")
+    eventually(lambda: len(bus.controller.daemon.logged_all(r"serves 1 services")) == 3,
+               "the older one's list")
+    client, server = bus.connect(url), listeners[0].accept()
+    client.send(b"older")
+    assert server.recv_exactly(5) == b"older"
