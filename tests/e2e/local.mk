@@ -13,6 +13,7 @@ EXTRA_DIST += \
 	tests/e2e/pytest.ini \
 	tests/e2e/relay.py \
 	tests/e2e/wait.py \
+	tests/e2e/wan.py \
 	tests/e2e/test_cli.py \
 	tests/e2e/test_clients.py \
 	tests/e2e/test_cloudbus_tool.py \

@@ -1,5 +1,6 @@
 """Links that segments dial: they announce what they serve, and the controller leads there."""
 
+import os
 import re
 import signal
 
@@ -7,6 +8,7 @@ import pytest
 
 import daemon
 import proto
+import wan
 from net import FIN, RST, echo, name_server_of, pattern
 from wait import Task, eventually, remains
 
@@ -359,17 +361,64 @@ def test_long_lists_of_services(bus):
         assert answer(bus, url) == name
 
 
-def test_long_path_has_several_transports(bus):
-    """Over a path of some length the segment opens transports=, and sessions take turns."""
+@pytest.fixture
+def long_path(need):
+    if os.geteuid() != 0 or not wan.TUNLINK.exists() or not os.path.exists("/dev/net/tun"):
+        pytest.skip("needs root, /dev/net/tun, and tests/bench/tunlink to be built")
+    need("nsenter")
+    made = wan.Wan(need("ip"), delay_ms=20)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("length", ["long", "short"])
+def test_long_path_has_several_transports(long_path, bus, need, length):
+    """Over a path of some length the segment opens transports=, and sessions take turns; one
+    that is lost is made anew, and a short path has one."""
     hub = Hub(bus)
-    url = hub.service("web")
+    hub.address = f"tcp://{wan.NEAR}:9700"
+    hub.node.options["listen"] = hub.address
+    hub.node.prefix = long_path.near
+    url = bus.address("unix")
+    hub.node.section("web", url)
     bus.controller.start()
-    node = dialler(bus, hub, web=bus.serve(name_server_of("here")))
+    listener = bus.listen(bus.address("unix"))
+    node = dialler(bus, hub, web=listener)
     node.options["transports"] = 3
+    node.prefix = long_path.far if length == "long" else long_path.near
     node.start()
     hub.serving()
-    # Loopback is short: one is enough, and the key is taken all the same.
-    assert [answer(bus, url) for _ in range(6)] == ["here"] * 6
+    want = 3 if length == "long" else 1
+
+    def links():
+        return wan.connections(node.daemon.pid, 9700)
+
+    def carry(size):
+        client = bus.connect(url)
+        sender = Task(lambda: (client.send(pattern(size)), client.fin()))
+        server = listener.accept()
+        assert server.recv_end() == (pattern(size), FIN)
+        sender.result()
+        server.fin()
+        assert client.recv_end() == (b"", FIN)
+
+    def carried():
+        return wan.carried(need("ss"), node.prefix, 9700)
+
+    def all_have_carried():
+        carry(64 * 1024)
+        return sum(n >= 64 * 1024 for n in carried()) == want
+
+    eventually(lambda: len(links()) == want, f"{want} transports")
+    eventually(all_have_carried, "sessions on all of them")
+    before, had = links(), carried()
+    for _ in range(6):
+        carry(MIB)
+    for now, then in zip(carried(), had):
+        assert abs(now - then - 6 // want * MIB) < 64 * 1024
+    assert links() == before
+    log = node.daemon.log()
+    assert len(re.findall(r"link tcp://\S+: up", log)) == 1 and "lost" not in log
 
 
 @pytest.mark.parametrize("kind", ["unix", "abstract", "tcp6"])
