@@ -106,3 +106,10 @@ tests_unit_test_reload_SOURCES = tests/unit/test_reload.c $(BUS_RIG)
 tests_unit_test_reload_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_reload_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_reload_LDADD = $(BUS_TEST_LIBS)
+
+check_PROGRAMS += tests/unit/test_offers
+TESTS += tests/unit/test_offers
+tests_unit_test_offers_SOURCES = tests/unit/test_offers.c
+tests_unit_test_offers_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_offers_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_offers_LDADD = $(BUS_TEST_LIBS)
