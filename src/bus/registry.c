@@ -15,6 +15,7 @@ struct peer {
 	struct offerer offerer;
 	unsigned complaints;
 	bool superseded; /* a newer process of the same node has come */
+	bool spoke;      /* it has announced something since it came up */
 	bool listed;     /* its whole list was there once */
 	bool overfull;   /* and said so */
 	uint8_t instance[WIRE_ID];
@@ -29,83 +30,6 @@ struct lane {
 	struct peer *peer;
 	bool ready;
 };
-
-/* --- what is announced ------------------------------------------------------------------------ */
-
-static void complain(struct peer *peer, const struct wire_name *name)
-{
-	if (peer->complaints == REGISTRY_COMPLAINTS)
-		return;
-	bool last = ++peer->complaints == REGISTRY_COMPLAINTS;
-	log_warning("segment %s: may not serve [%.*s]: its token does not say so%s", peer->text,
-		name->n, name->name, last ? "; further names are refused silently" : "");
-}
-
-static void overfull(struct peer *peer, const char *why)
-{
-	if (!peer->overfull)
-		log_warning("segment %s: some of its services are left out: %s", peer->text, why);
-	peer->overfull = true;
-}
-
-static void serve(
-	struct peer *peer, const struct transport *t, const struct wire_name *name, bool whole)
-{
-	if (!guard_believes(t, name->name, name->n)) {
-		complain(peer, name);
-		return;
-	}
-	int rc = offerer_serve(&peer->offerer, name, whole);
-	if (rc != 0)
-		overfull(peer, rc == ERR_LIMIT ? "there are too many" : "out of memory");
-}
-
-/* A list that says what was known is not worth a line. */
-static void list_ends(struct peer *peer)
-{
-	offerer_sweep(&peer->offerer);
-	if (peer->offerer.changed || !peer->listed)
-		log_info("segment %s: serves %zu services", peer->text, peer->offerer.n);
-	peer->offerer.changed = false;
-	peer->listed = true;
-}
-
-static void on_announce(struct transport *t, const struct wire_announce *v)
-{
-	const struct lane *lane = t->aside;
-	struct wire_announce rest = *v;
-	struct wire_name name;
-	if (lane == NULL || !lane->ready || lane->peer->superseded)
-		return;
-	struct peer *peer = lane->peer;
-	if (!offerer_begin(&peer->offerer, v->version))
-		return; /* another transport has brought newer ones */
-	while (wire_next_name(&rest, &name)) {
-		if (name.served)
-			serve(peer, t, &name, v->kind != WIRE_CHANGES);
-		else
-			offerer_withdraw(&peer->offerer, &name);
-	}
-	if (v->kind == WIRE_LIST_END)
-		list_ends(peer);
-}
-
-/* The peer's token is another one: what it does not allow any more is withdrawn. */
-static void on_renewed(struct transport *t)
-{
-	const struct lane *lane = t->aside;
-	if (lane == NULL)
-		return;
-	lane->peer->complaints = 0;
-	list_each_safe (node, &lane->peer->offerer.list) {
-		struct offer *o = container_of(node, struct offer, of_one);
-		if (!guard_believes(t, o->name->name, o->name->n)) {
-			struct wire_name name = {.n = o->name->n, .name = o->name->name};
-			complain(lane->peer, &name);
-			offers_drop(o);
-		}
-	}
-}
 
 /* --- peers ----------------------------------------------------------------------------- */
 
@@ -210,7 +134,7 @@ static bool leave(struct lane *lane)
 	if (!list_empty(&peer->ready))
 		return false;
 	offerer_clear(&peer->offerer);
-	peer->listed = peer->overfull = false;
+	peer->spoke = peer->listed = peer->overfull = false;
 	return true;
 }
 
@@ -256,6 +180,12 @@ static void comes_up(struct peer *peer)
 {
 	log_notice("segment %s: up", peer->text);
 	peer->superseded = false;
+}
+
+/* Only now, as until then the older process serves what the newer one has not named yet. */
+static void first_names(struct peer *peer)
+{
+	peer->spoke = true;
 	each_other_of_the_node(peer, supersede);
 }
 
@@ -263,6 +193,85 @@ static void goes_down(struct peer *peer)
 {
 	if (!peer->superseded)
 		each_other_of_the_node(peer, recall);
+}
+
+/* --- what is announced ------------------------------------------------------------------------ */
+
+static void complain(struct peer *peer, const struct wire_name *name)
+{
+	if (peer->complaints == REGISTRY_COMPLAINTS)
+		return;
+	bool last = ++peer->complaints == REGISTRY_COMPLAINTS;
+	log_warning("segment %s: may not serve [%.*s]: its token does not say so%s", peer->text,
+		name->n, name->name, last ? "; further names are refused silently" : "");
+}
+
+static void overfull(struct peer *peer, const char *why)
+{
+	if (!peer->overfull)
+		log_warning("segment %s: some of its services are left out: %s", peer->text, why);
+	peer->overfull = true;
+}
+
+static void serve(
+	struct peer *peer, const struct transport *t, const struct wire_name *name, bool whole)
+{
+	if (!guard_believes(t, name->name, name->n)) {
+		complain(peer, name);
+		return;
+	}
+	int rc = offerer_serve(&peer->offerer, name, whole);
+	if (rc != 0)
+		overfull(peer, rc == ERR_LIMIT ? "there are too many" : "out of memory");
+}
+
+/* A list that says what was known is not worth a line. */
+static void list_ends(struct peer *peer)
+{
+	offerer_sweep(&peer->offerer);
+	if (peer->offerer.changed || !peer->listed)
+		log_info("segment %s: serves %zu services", peer->text, peer->offerer.n);
+	peer->offerer.changed = false;
+	peer->listed = true;
+}
+
+static void on_announce(struct transport *t, const struct wire_announce *v)
+{
+	const struct lane *lane = t->aside;
+	struct wire_announce rest = *v;
+	struct wire_name name;
+	if (lane == NULL || !lane->ready || lane->peer->superseded)
+		return;
+	struct peer *peer = lane->peer;
+	if (!offerer_begin(&peer->offerer, v->version))
+		return; /* another transport has brought newer ones */
+	if (!peer->spoke)
+		first_names(peer);
+	while (wire_next_name(&rest, &name)) {
+		if (name.served)
+			serve(peer, t, &name, v->kind != WIRE_CHANGES);
+		else
+			offerer_withdraw(&peer->offerer, &name);
+	}
+	if (v->kind == WIRE_LIST_END)
+		list_ends(peer);
+}
+
+/* The peer's token is another one: what it does not allow any more is withdrawn. */
+static void on_renewed(struct transport *t)
+{
+	const struct lane *lane = t->aside;
+	if (lane == NULL)
+		return;
+	lane->peer->complaints = 0;
+	list_each_safe (node, &lane->peer->offerer.list) {
+		struct offer *o = container_of(node, struct offer, of_one);
+		if (!guard_believes(t, o->name->name, o->name->n)) {
+			struct wire_name name = {.n = o->name->n, .name = o->name->name};
+			complain(lane->peer, &name);
+			offers_drop(o);
+		}
+	}
 }
 
 /* --- what a transport tells ------------------------------------------------------------- */
