@@ -67,6 +67,15 @@ static struct transport *transport_of(const struct rig_node *n)
 	return node != NULL ? container_of(node, struct transport, node) : NULL;
 }
 
+/* Of a node that has one. */
+static struct transport *the_transport(const struct rig_node *n)
+{
+	struct transport *t = transport_of(n);
+	if (t == NULL)
+		ck_abort_msg("no transport");
+	return t;
+}
+
 static bool is_up(const struct rig_node *n)
 {
 	struct transport *t = transport_of(n);
@@ -133,15 +142,15 @@ static bool try_session(void)
 START_TEST(a_session_over_a_secured_link)
 {
 	start_both();
-	ck_assert_str_eq(secure_peer(transport_of(segment)->sealed->secure)->node, "ctl");
-	ck_assert_str_eq(secure_peer(transport_of(controller)->sealed->secure)->node, "seg");
+	ck_assert_str_eq(secure_peer(the_transport(segment)->sealed->secure)->node, "ctl");
+	ck_assert_str_eq(secure_peer(the_transport(controller)->sealed->secure)->node, "seg");
 	for (int i = 0; i < 3; i++)
 		ck_assert(try_session());
 	/* An idle one holds no buffer. */
-	ck_assert_ptr_null(transport_of(segment)->sealed->in);
-	ck_assert_ptr_null(transport_of(segment)->sealed->plain);
-	ck_assert_ptr_null(transport_of(segment)->sealed->kept);
-	ck_assert_ptr_null(transport_of(segment)->out);
+	ck_assert_ptr_null(the_transport(segment)->sealed->in);
+	ck_assert_ptr_null(the_transport(segment)->sealed->plain);
+	ck_assert_ptr_null(the_transport(segment)->sealed->kept);
+	ck_assert_ptr_null(the_transport(segment)->out);
 }
 END_TEST
 
