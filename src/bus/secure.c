@@ -241,7 +241,8 @@ static int admit(struct secure *s, const uint8_t *text, size_t n, uint64_t wall,
 		.key = s->key,
 		.role = t->peer,
 		.now = (int64_t)(wall / 1000000)};
-	int rc = credentials_admit(&s->peer, t->keys->credentials, &peer, s->mem, why);
+	/* By the present list and trust: a reload may have come since the handshake began. */
+	int rc = credentials_admit(&s->peer, t->keyring->now->credentials, &peer, s->mem, why);
 	if (rc != 0)
 		return fail(s, rc == ERR_NOMEM ? SECURE_INTERNAL : SECURE_UNWELCOME, rc);
 	snprintf(s->name, sizeof s->name, "node %s", s->peer->node);

@@ -512,6 +512,33 @@ START_TEST(a_peer_is_judged_anew)
 }
 END_TEST
 
+/* The list that counts is that of the end of the handshake, not that of its beginning. */
+START_TEST(revoked_in_the_middle_of_its_handshake)
+{
+	char path[CLUSTER_PATH];
+	unsigned changes;
+	int who;
+	step_size = SIZE_MAX / 2;
+	meddle = NULL;
+	ck_assert_int_eq(begin(), 0);
+	for (int from = 0; from < 2; from++) {
+		size_t n;
+		const uint8_t *p = secure_output(end[from], &n);
+		struct wire w = {malloc(n), n, from, (unsigned)from};
+		memcpy(w.p, p, n);
+		secure_sent(end[from], n);
+		ck_assert_int_eq(deliver(&w, 1 - from), 0);
+		free(w.p);
+	}
+	ring[A].source.revoked = cluster_path(&cluster, path, "revoked", "");
+	cluster_write(&cluster, "revoked", "ctl\n");
+	ck_assert_int_eq(keyring_reload(&ring[A], cluster_now(), &changes, why[A]), 0);
+	ck_assert_int_eq(carry(&who), ERR_CLOSED);
+	ck_assert_int_eq(who, A);
+	ck_assert_int_eq(secure_fault(end[A]), SECURE_UNWELCOME);
+}
+END_TEST
+
 /* --- records --------------------------------------------------------------------------------- */
 
 START_TEST(case_30_records_hold_or_are_dead)
@@ -609,6 +636,7 @@ int main(void)
 	tcase_add_test(t, case_34_a_fresh_token_is_taken);
 	tcase_add_test(t, a_fresh_token_of_somebody_else_is_refused);
 	tcase_add_test(t, a_peer_is_judged_anew);
+	tcase_add_test(t, revoked_in_the_middle_of_its_handshake);
 	tcase_add_test(t, case_30_records_hold_or_are_dead);
 	tcase_add_test(t, nothing_follows_close);
 	tcase_add_test(t, case_39_every_allocation_may_fail);
