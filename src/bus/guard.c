@@ -125,6 +125,18 @@ static void expel(struct transport *t, const char *why)
 	transport_expel(t, WIRE_EXPIRED, bus_now(t->bus) + t->bus->conf->drain_timeout);
 }
 
+/* Its peer's token holds again: what runs is not lost. */
+static void pardon(struct transport *t)
+{
+	char text[ADDR_TEXT_MAX];
+	if (!t->sealed->expelled)
+		return;
+	t->sealed->expelled = false;
+	log_notice("transport %s (%s): its token is valid again; running sessions are not cut off",
+		name_of(t), addr_format(&t->peer, text));
+	transport_pardon(t);
+}
+
 static void end_at_once(struct transport *t, const char *why)
 {
 	char text[ADDR_TEXT_MAX];
@@ -138,9 +150,12 @@ static void watch_peer(struct transport *t, int64_t now)
 {
 	char why[WHY_MAX], text[ADDR_TEXT_MAX];
 	const struct token *token = secure_peer(t->sealed->secure);
-	if (token_check_time(token, now, why) != 0)
+	if (token_check_time(token, now, why) != 0) {
 		expel(t, why);
-	else if (is_near_its_end(token, now, &t->sealed->warned))
+		return;
+	}
+	pardon(t); /* a clock was set */
+	if (is_near_its_end(token, now, &t->sealed->warned))
 		log_debug("transport %s (%s): its token expires in %lld hours", name_of(t),
 			addr_format(&t->peer, text), (long long)(token->expires - now) / 3600);
 }
@@ -185,6 +200,7 @@ bool guard_renew(struct transport *t, const uint8_t *text, size_t n)
 	if (rc == 0) {
 		log_info("transport %s (%s): took its fresh token", name_of(t), addr);
 		t->sealed->warned = 0;
+		pardon(t);
 	} else if (rc != ERR_NOTFOUND) {
 		log_warning("transport %s (%s): its fresh token is refused, the old one stays: %s",
 			name_of(t), addr, why);
@@ -278,8 +294,10 @@ static void on_timer(struct timer *timer)
 	watch_own(g, now);
 	list_each_safe (node, &g->bus->transports) {
 		struct transport *t = container_of(node, struct transport, node);
-		if (t->sealed != NULL && !t->dead)
-			watch_peer(t, now);
+		if (t->sealed == NULL || t->dead)
+			continue;
+		tell(t); /* there may have been no memory for it */
+		watch_peer(t, now);
 	}
 	set_timer(g, now);
 }

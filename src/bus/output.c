@@ -149,12 +149,18 @@ static int drain(struct transport *t)
 	return 0;
 }
 
+/* Nothing follows our end: an answer that is still owed is of no use to the peer. */
+static bool is_over(const struct transport *t)
+{
+	return t->shut || (t->sealed != NULL && t->sealed->said_close);
+}
+
 int output_write(struct transport *t, bool *more)
 {
 	size_t budget = BUS_TURN;
 	while (t->lfd.ready & LOOP_WRITABLE) {
 		if (t->out == NULL) {
-			if (!mux_has_output(t->mux))
+			if (is_over(t) || !mux_has_output(t->mux))
 				break;
 			t->out = bus_buffer_get(t->bus);
 			if (t->out == NULL)

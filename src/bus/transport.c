@@ -335,9 +335,10 @@ static bool say_close(struct transport *t)
 
 static void say_goodbye(struct transport *t)
 {
-	if (t->shut || t->out != NULL || !mux_is_finished(t->mux))
+	bool said = t->sealed != NULL && t->sealed->said_close;
+	if (t->shut || t->out != NULL || (!said && !mux_is_finished(t->mux)))
 		return;
-	if (t->sealed != NULL && !t->sealed->said_close && !say_close(t))
+	if (t->sealed != NULL && !said && !say_close(t))
 		return; /* here again, when it has left */
 	t->shut = true;
 	t->close_by = bus_now(t->bus) + CLOSE_PATIENCE;
@@ -549,6 +550,12 @@ void transport_expel(struct transport *t, uint32_t code, uint64_t by)
 		end(t, "out of memory");
 	else
 		t->ops->goaway(t, code);
+}
+
+void transport_pardon(struct transport *t)
+{
+	if (!t->dead && !t->shut)
+		t->close_by = 0;
 }
 
 const char *transport_text(const struct transport *t)

@@ -150,6 +150,12 @@ void transport_goaway(struct transport *t, uint32_t code);
  */
 void transport_expel(struct transport *t, uint32_t code, uint64_t by);
 
+/*
+ * What is open on one that was expelled is not lost at that time.  Its goodbye stands: new
+ * streams stay elsewhere.
+ */
+void transport_pardon(struct transport *t);
+
 /* Ends it now; all streams are lost.  why: static storage, for the log. */
 void transport_kill(struct transport *t, const char *why);
 

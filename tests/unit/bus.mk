@@ -95,7 +95,7 @@ tests_unit_test_nat_LDADD = $(BUS_TEST_LIBS)
 check_PROGRAMS += tests/unit/test_guard
 TESTS += tests/unit/test_guard
 tests_unit_test_guard_SOURCES = tests/unit/test_guard.c $(BUS_RIG) \
-	tests/unit/cluster.c tests/unit/cluster.h
+	tests/unit/cluster.c tests/unit/cluster.h tests/unit/fast.c tests/unit/fast.h
 tests_unit_test_guard_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_guard_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_guard_LDADD = $(BUS_TEST_LIBS)

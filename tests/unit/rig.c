@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 int rig_count_fds(void)
@@ -161,8 +162,7 @@ int rig_reload(struct rig_node *n, struct node_changes *changes, const char *tex
 	va_end(args);
 	ck_assert_int_lt(len, (int)sizeof ini);
 	struct conf_source src = {.file = "rig", .text = ini, .n = (size_t)len};
-	ck_assert_int_eq(
-		conf_parse(&conf, n->conf->role, &src, mem_system(), report, NULL), 0);
+	ck_assert_int_eq(conf_parse(&conf, n->conf->role, &src, mem_system(), report, NULL), 0);
 	int rc = node_reload(n->node, conf, changes);
 	if (rc != 0)
 		conf_free(conf);
@@ -180,6 +180,13 @@ static void on_drained(void *ctx, size_t cut)
 void rig_drain(struct rig_node *n)
 {
 	node_drain(n->node, on_drained, n);
+}
+
+uint64_t rig_clock(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * CLOCK_SEC + (uint64_t)ts.tv_nsec / 1000;
 }
 
 void rig_turn(struct rig *r)

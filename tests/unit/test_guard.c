@@ -1,6 +1,7 @@
 /* Whole nodes with a secured link: what tokens allow, how they end, and case 39. */
 #include "bus/guard.h"
 #include "unit/cluster.h"
+#include "unit/fast.h"
 #include "unit/rig.h"
 
 #include "base/log.h"
@@ -16,16 +17,23 @@ static struct rig_node *segment, *controller;
 static int port, segment_port, backend_port, listener;
 
 static struct cluster_node ctl, seg;
+static const char *drain_timeout;
 
-static void setup(void)
+static void setup_files(void)
 {
-	log_set_level(LOG_ERROR);
+	drain_timeout = "1s";
+	fast_set_wall(0);
 	cluster_init(&cluster);
 	ctl = (struct cluster_node){.name = "ctl", .role = TOKEN_CONTROLLER};
 	seg = (struct cluster_node){.name = "seg", .role = TOKEN_SEGMENT};
 	cluster_add(&cluster, &ctl);
 	cluster_add(&cluster, &seg);
 	cluster_write(&cluster, "revoked", "# nobody\n");
+}
+
+static void setup_rig(void)
+{
+	log_set_level(LOG_ERROR);
 	rig_init(&r);
 	port = rig_port(&r);
 	segment_port = rig_port(&r);
@@ -33,32 +41,48 @@ static void setup(void)
 	listener = rig_listen(backend_port);
 }
 
-static void teardown(void)
+static void setup(void)
+{
+	setup_files();
+	setup_rig();
+}
+
+static void teardown_rig(void)
 {
 	close(listener);
 	rig_fini(&r);
-	cluster_fini(&cluster);
 	log_set_level(LOG_INFO);
 }
 
+static void teardown_files(void)
+{
+	cluster_fini(&cluster);
+}
+
+static void teardown(void)
+{
+	teardown_rig();
+	teardown_files();
+}
+
 #define FILES                                                                                      \
-	"[Cloudbus]\ndrain_timeout=1s\ntrust=%s/trust\nidentity=%s/%s.key\ntoken=%s/%s.token\n"    \
+	"[Cloudbus]\ndrain_timeout=%s\ntrust=%s/trust\nidentity=%s/%s.key\ntoken=%s/%s.token\n"    \
 	"revoked=%s/revoked\n"
 
 static struct rig_node *start_segment(void)
 {
 	const char *d = cluster.dir;
 	return segment = rig_try(&r, CONF_SEGMENT,
-		       FILES "[echo]\nbind=bus://127.0.0.1:%d\nserver=tcp://127.0.0.1:%d\n", d, d,
-		       "seg", d, "seg", d, segment_port, backend_port);
+		       FILES "[echo]\nbind=bus://127.0.0.1:%d\nserver=tcp://127.0.0.1:%d\n",
+		       drain_timeout, d, d, "seg", d, "seg", d, segment_port, backend_port);
 }
 
 static struct rig_node *start_controller(void)
 {
 	const char *d = cluster.dir;
 	return controller = rig_try(&r, CONF_CONTROLLER,
-		       FILES "[echo]\nbind=tcp://127.0.0.1:%d\nserver=bus://127.0.0.1:%d\n", d, d,
-		       "ctl", d, "ctl", d, port, segment_port);
+		       FILES "[echo]\nbind=tcp://127.0.0.1:%d\nserver=bus://127.0.0.1:%d\n",
+		       drain_timeout, d, d, "ctl", d, "ctl", d, port, segment_port);
 }
 
 static struct transport *transport_of(const struct rig_node *n)
@@ -246,11 +270,107 @@ START_TEST(a_bad_file_changes_nothing)
 }
 END_TEST
 
+/* --- an end, and how it is put off --------------------------------------------------------------
+ */
+
+static const struct transport_ops *original;
+static struct transport_ops spy;
+static bool spied;
+static const char *spied_why;
+
+static void spy_closed(struct transport *t, const char *why)
+{
+	spied = true;
+	spied_why = why;
+	original->closed(t, why);
+}
+
+static void spy_on(struct transport *t)
+{
+	original = t->ops;
+	spy = *original;
+	spy.closed = spy_closed;
+	spied = false;
+	t->ops = &spy;
+}
+
+/* As where a PING, or a file that was changed, comes when CLOSE is on its way. */
+START_TEST(nothing_is_sent_behind_close)
+{
+	start_both();
+	struct transport *t = transport_of(segment); /* whose CLOSE is the first */
+	spy_on(t);
+	rig_drain(controller);
+	RIG_UNTIL(&r, spied || t->sealed->said_close);
+	ck_assert(!spied);
+	ck_assert_int_eq(transport_token(t, "x", 1), 0);
+	RIG_UNTIL(&r, spied);
+	ck_assert_msg(spied_why == NULL, "%s", spied_why);
+}
+END_TEST
+
+static int client, server;
+
+static void begin_session(void)
+{
+	client = rig_connect(port);
+	server = rig_accept(&r, listener);
+	rig_send(&r, client, "a", 1);
+	rig_expect(&r, server, "a", 1);
+}
+
+static void end_session(void)
+{
+	rig_send(&r, server, "b", 1);
+	rig_expect(&r, client, "b", 1);
+	close(client);
+	close(server);
+	RIG_UNTIL(&r, segment->bus.n_sessions + controller->bus.n_sessions == 0);
+}
+
+START_TEST(case_34_a_fresh_token_in_the_last_moment)
+{
+	drain_timeout = "5s";
+	ctl.ends = cluster_now() - 20;
+	cluster_add(&cluster, &ctl);
+	start_both();
+	begin_session();
+	struct transport *t = transport_of(segment);
+	fast_set_wall(15);
+	RIG_UNTIL(&r, t->sealed->expelled);
+	uint64_t by = t->close_by;
+	ck_assert_uint_gt(by, 0);
+	ctl.ends = cluster_now() + 86400;
+	cluster_add(&cluster, &ctl);
+	guard_reload(controller->bus.guard);
+	RIG_UNTIL(&r, !t->sealed->expelled);
+	RIG_UNTIL(&r, clock_now() > by + CLOCK_SEC);
+	end_session();
+}
+END_TEST
+
+START_TEST(a_wall_clock_that_leaps_and_comes_back)
+{
+	drain_timeout = "60s";
+	start_both();
+	begin_session();
+	struct transport *t = transport_of(segment), *u = transport_of(controller);
+	fast_set_wall(10 * 86400);
+	RIG_UNTIL(&r, t->sealed->expelled && u->sealed->expelled);
+	fast_set_wall(0);
+	RIG_UNTIL(&r, !t->sealed->expelled && !u->sealed->expelled);
+	ck_assert_uint_eq(t->close_by + u->close_by, 0);
+	end_session();
+	RIG_UNTIL(&r, is_up(controller) && is_up(segment));
+	ck_assert(try_session());
+}
+END_TEST
+
 /* --- memory ---------------------------------------------------------------------------------- */
 
 static bool start_fails_cleanly(struct rig_node *(*start)(void), size_t nth, int sticky)
 {
-	setup();
+	setup_rig();
 	r.mem.fail_at = r.mem.calls + nth;
 	r.mem.sticky = sticky;
 	struct rig_node *n = start();
@@ -259,7 +379,7 @@ static bool start_fails_cleanly(struct rig_node *(*start)(void), size_t nth, int
 		(void)loop_turn(r.loop, 0);
 	bool failed = r.mem.failed;
 	r.mem.fail_at = 0;
-	teardown(); /* counts what is live */
+	teardown_rig(); /* counts what is live */
 	return failed;
 }
 
@@ -281,12 +401,12 @@ END_TEST
 START_TEST(case_39_link_and_session)
 {
 	for (size_t nth = 1;; nth++) {
-		setup();
+		setup_rig();
 		ck_assert_int_eq(start_segment()->starts, 0);
 		r.mem.failed = 0;
 		r.mem.fail_at = r.mem.calls + nth;
 		if (start_controller()->starts != 0) {
-			teardown();
+			teardown_rig();
 			continue;
 		}
 		RIG_UNTIL(&r, is_up(controller) && is_up(segment));
@@ -296,7 +416,7 @@ START_TEST(case_39_link_and_session)
 		ck_assert(whole || failed);
 		RIG_UNTIL(&r, is_up(controller) && is_up(segment));
 		ck_assert(try_session());
-		teardown();
+		teardown_rig();
 		if (!failed) {
 			ck_assert_uint_gt(nth, 30);
 			return;
@@ -318,9 +438,14 @@ int main(void)
 	tcase_add_test(t, case_34_a_fresh_token_is_told);
 	tcase_add_test(t, who_is_revoked_is_gone);
 	tcase_add_test(t, a_bad_file_changes_nothing);
+	tcase_add_test(t, nothing_is_sent_behind_close);
+	tcase_add_test(t, case_34_a_fresh_token_in_the_last_moment);
+	tcase_add_test(t, a_wall_clock_that_leaps_and_comes_back);
 	suite_add_tcase(s, t);
 	t = tcase_create("memory");
 	tcase_set_timeout(t, 300);
+	/* Files cost more than all else: they are made once. */
+	tcase_add_checked_fixture(t, setup_files, teardown_files);
 	tcase_add_test(t, case_39_start);
 	tcase_add_test(t, case_39_link_and_session);
 	suite_add_tcase(s, t);
