@@ -23,7 +23,8 @@ struct gate {
 	struct hash seen;
 	struct timers times; /* of those in `seen`, the oldest first */
 	uint64_t seed;
-	uint64_t floor; /* what was forgotten had at most this time */
+	uint64_t floor;  /* what was forgotten had at most this time */
+	uint64_t latest; /* the clock of the last message with a right MAC */
 	size_t seen_max;
 	uint8_t mac_key[GATE_KEY];
 };
@@ -103,6 +104,13 @@ static void forget(struct timer *timer)
 	mem_free(g->mem, s);
 }
 
+/* The clock was set back: what it has been shown is of a time still to come. */
+static void begin_anew(struct gate *g)
+{
+	timers_run(&g->times, UINT64_MAX);
+	g->floor = 0;
+}
+
 static struct seen *find(const struct gate *g, const uint8_t *ephemeral, uint64_t hash)
 {
 	struct hash_node *n = hash_find(&g->seen, hash);
@@ -142,6 +150,9 @@ int gate_check(struct gate *g, const uint8_t msg[static GATE_MESSAGE], uint64_t 
 	if (!genuine)
 		return ERR_PROTOCOL;
 
+	if (g->latest > now && g->latest - now > 2 * GATE_SKEW)
+		begin_anew(g);
+	g->latest = now;
 	uint64_t stamp = stamp_of(msg);
 	if (stamp > now ? stamp - now > GATE_SKEW : now - stamp > GATE_SKEW)
 		return ERR_TIMEOUT;

@@ -9,9 +9,11 @@
  * The gate remembers the ephemeral keys of the messages that it let in for as long as
  * their time is acceptable.  When the cache is full the oldest leave, and times up to
  * theirs are refused from then on; so are they when a time has passed, so a wall
- * clock that is set back lets in nothing old.  A new gate has seen nothing: a message
- * from less than GATE_SKEW before the process began can pass it once more, which costs
- * curve operations and gives no session, for the replayer cannot make message 3.
+ * clock that is set back a little lets in nothing old.  A new gate has seen nothing: a
+ * message from less than GATE_SKEW before the process began can pass it once more, which
+ * costs curve operations and gives no session, for the replayer cannot make message 3.
+ * A clock that is set back by more than twice GATE_SKEW makes it new: otherwise nobody
+ * would be let in until it is again where it was.
  *
  * All times are of the wall clock, in microseconds since 1970-01-01 00:00 UTC.
  */
