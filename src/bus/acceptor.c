@@ -8,6 +8,16 @@
 #include <string.h>
 #include <unistd.h>
 
+static bool is_full(const struct acceptor *a, const struct addr *peer)
+{
+	char text[ADDR_TEXT_MAX];
+	if (a->bus->n_transports < BUS_TRANSPORTS_MAX)
+		return false;
+	log_warning("transport from %s refused: there are %d already", addr_format(peer, text),
+		BUS_TRANSPORTS_MAX);
+	return true;
+}
+
 /* A connection becomes a transport. */
 static void begin(struct acceptor *a, const struct lobby_guest *guest)
 {
@@ -28,10 +38,7 @@ static void begin(struct acceptor *a, const struct lobby_guest *guest)
 static void on_accepted(struct listen *l, int fd, const struct addr *peer)
 {
 	struct acceptor *a = container_of(l, struct acceptor, listen);
-	char text[ADDR_TEXT_MAX];
-	if (a->bus->n_transports >= BUS_TRANSPORTS_MAX) {
-		log_warning("transport from %s refused: there are %d already",
-			addr_format(peer, text), BUS_TRANSPORTS_MAX);
+	if (is_full(a, peer)) {
 		(void)close(fd); /* with SO_LINGER {1, 0}: a reset */
 		return;
 	}
@@ -43,7 +50,15 @@ static void on_accepted(struct listen *l, int fd, const struct addr *peer)
 
 static void on_welcome(struct lobby_host *host, const struct lobby_guest *guest)
 {
-	begin(container_of(host, struct acceptor, host), guest);
+	struct acceptor *a = container_of(host, struct acceptor, host);
+	/* Others may have come while it shook hands. */
+	if (!is_full(a, guest->peer)) {
+		begin(a, guest);
+		return;
+	}
+	(void)close(guest->fd);
+	secure_free(guest->secure);
+	lobby_farewell(&a->bus->guard->lobby, guest->source);
 }
 
 int acceptor_start(struct acceptor *a, struct bus *bus, const struct acceptor_options *opt)
