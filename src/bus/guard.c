@@ -47,11 +47,13 @@ static const char *why_not(
 static bool judge(const struct transport *t, const struct token *opener, const struct token *server,
 	const char *name, size_t n)
 {
-	char text[ADDR_TEXT_MAX];
+	char text[ADDR_TEXT_MAX], more[CHATTER_ROOM];
+	struct bus *bus = t->bus;
 	const char *why = why_not(opener, server, name, n);
-	if (why != NULL)
-		log_warning("session refused: node %s may not open [%.*s] at node %s (%s): %s",
-			opener->node, (int)n, name, server->node, addr_format(&t->peer, text), why);
+	if (why != NULL && chatter_may(&bus->guard->chatter, bus_now(bus), more))
+		log_warning("session refused: node %s may not open [%.*s] at node %s (%s): %s%s",
+			opener->node, (int)n, name, server->node, addr_format(&t->peer, text), why,
+			more);
 	return why == NULL;
 }
 
@@ -108,6 +110,12 @@ static void watch_own(struct guard *g, int64_t now)
 		return;
 	}
 	g->expired = false;
+	bool revoked = revoked_has(g->keyring.now->credentials->revoked, token);
+	if (revoked && !g->revoked)
+		log_error("%s: this node, or its token %s, is on its own revocation list; peers "
+			  "that have the list refuse it",
+			g->keyring.source.token, token->id);
+	g->revoked = revoked;
 	if (is_near_its_end(token, now, &g->warned))
 		log_warning("%s: this node's token expires in %lld hours; issue a fresh one",
 			g->keyring.source.token, (long long)(token->expires - now) / 3600);

@@ -26,12 +26,14 @@ struct guard {
 	struct bus *bus;
 	struct keyring keyring;
 	struct lobby lobby;
+	struct chatter chatter; /* of refused sessions */
 	struct timer timer;
 	struct generation *generation; /* whose paths these are; NULL: at the start */
 	int64_t loaded;                /* when the token in force came, seconds since 1970 */
 	int64_t look;                  /* when to look at its file next */
 	int64_t warned;                /* when its end was last warned of; 0: never */
 	bool expired;                  /* and said so */
+	bool revoked;                  /* by our own list, and said so */
 	bool look_failed;              /* and said so */
 };
 
@@ -61,7 +63,7 @@ void guard_reload(struct guard *g);
 /* What the peers of this node must be: controllers of a segment, segments of a controller. */
 enum token_role guard_peer_role(const struct bus *bus);
 
-/* Whether the peer may open this stream here; a refusal is logged with its reason. */
+/* Whether the peer may open this stream here; a refusal is logged with its reason (chatter.h). */
 bool guard_admits(const struct transport *t, const struct wire_open *open);
 
 /* Whether a session may be opened at the peer; likewise. */

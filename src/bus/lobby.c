@@ -27,21 +27,9 @@ struct visitor {
 /* Anybody can cause these lines, as often as they like. */
 static void complain(struct lobby *lobby, const struct addr *peer, const char *why)
 {
-	uint64_t second = bus_now(lobby->bus) / CLOCK_SEC;
-	char text[ADDR_TEXT_MAX], more[64] = "";
-	if (second != lobby->line_second) {
-		lobby->line_second = second;
-		lobby->lines = 0;
-	}
-	if (lobby->lines >= LOBBY_LINES) {
-		lobby->left_out++;
-		return;
-	}
-	lobby->lines++;
-	if (lobby->left_out > 0)
-		snprintf(more, sizeof more, " (and %u more that were not logged)", lobby->left_out);
-	lobby->left_out = 0;
-	log_warning("transport from %s refused: %s%s", addr_format(peer, text), why, more);
+	char text[ADDR_TEXT_MAX], more[CHATTER_ROOM];
+	if (chatter_may(&lobby->chatter, bus_now(lobby->bus), more))
+		log_warning("transport from %s refused: %s%s", addr_format(peer, text), why, more);
 }
 
 /* --- visitors -------------------------------------------------------------------------------- */

@@ -3,17 +3,15 @@
  *
  * One a process, for all its secured addresses: the doorman's limits hold for them
  * together.  A connection that is refused, by the doorman or by its own handshake, is
- * closed without a word, and its line in the log has the reason; of lines about strangers
- * there are LOBBY_LINES a second at most, and the next one says how many were left out.
+ * closed without a word, and its line in the log has the reason (chatter.h).
  */
 #ifndef CB_BUS_LOBBY_H
 #define CB_BUS_LOBBY_H
 
 #include "bus/bus.h"
+#include "bus/chatter.h"
 #include "bus/doorman.h"
 #include "bus/secure.h"
-
-enum { LOBBY_LINES = 10 };
 
 struct lobby {
 	struct bus *bus;
@@ -21,8 +19,7 @@ struct lobby {
 	struct secure_door door;
 	struct list unproven, proven, waiting; /* struct visitor */
 	struct loop_work call;                 /* of those that wait */
-	uint64_t line_second;
-	unsigned lines, left_out;
+	struct chatter chatter;
 };
 
 /* A connection that has proved who it is. */

@@ -23,8 +23,8 @@ struct talk {
 	enum noise_side side;
 	enum token_role peer;
 	enum step step;
-	struct noise noise;
-	size_t have, want; /* bytes of the step's input */
+	struct noise *noise; /* in locked memory: it has our secret key, and the psk */
+	size_t have, want;   /* bytes of the step's input */
 	uint8_t head[SUITE_MESSAGE_1];
 	uint8_t *message; /* `want` bytes, while one comes */
 	size_t out_begin, out_end;
@@ -59,7 +59,7 @@ static void end_talk(struct secure *s)
 	if (t->message != NULL)
 		sodium_memzero(t->message, t->want);
 	mem_free(s->mem, t->message);
-	noise_wipe(&t->noise);
+	sodium_free(t->noise); /* wipes it */
 	sodium_memzero(t, sizeof *t);
 	mem_free(s->mem, t);
 	s->talk = NULL;
@@ -89,13 +89,13 @@ static int fail(struct secure *s, enum secure_fault fault, int err)
 static int start_noise(struct talk *t, size_t secret)
 {
 	const struct credentials *c = t->keys->credentials;
-	return noise_start(&t->noise, &(struct noise_setup){.pattern = SUITE_PATTERN,
-					      .side = t->side,
-					      .prologue = SUITE_PROLOGUE,
-					      .prologue_len = SUITE_PROLOGUE_LEN,
-					      .psk = t->keys->psk[secret],
-					      .static_secret = c->identity.secret,
-					      .static_public = c->identity.public});
+	return noise_start(t->noise, &(struct noise_setup){.pattern = SUITE_PATTERN,
+					     .side = t->side,
+					     .prologue = SUITE_PROLOGUE,
+					     .prologue_len = SUITE_PROLOGUE_LEN,
+					     .psk = t->keys->psk[secret],
+					     .static_secret = c->identity.secret,
+					     .static_public = c->identity.public});
 }
 
 static int greet(struct talk *t, uint64_t wall)
@@ -103,7 +103,7 @@ static int greet(struct talk *t, uint64_t wall)
 	size_t n;
 	int rc = start_noise(t, 0);
 	if (rc == 0)
-		rc = noise_create(&t->noise, NULL, 0, t->out, GATE_NOISE, &n);
+		rc = noise_create(t->noise, NULL, 0, t->out, GATE_NOISE, &n);
 	if (rc != 0)
 		return rc;
 	gate_stamp(t->out, t->keys->mac_key[0], wall);
@@ -119,7 +119,7 @@ static int present_token(struct secure *s)
 	size_t n;
 	s->generation = t->keys->generation;
 	memcpy(s->own, c->identity.public, KEYFILE_KEY);
-	int rc = noise_create(&t->noise, (const uint8_t *)c->token_text, c->token_n,
+	int rc = noise_create(t->noise, (const uint8_t *)c->token_text, c->token_n,
 		t->out + SUITE_LENGTH, sizeof t->out - SUITE_LENGTH, &n);
 	if (rc != 0)
 		return rc;
@@ -135,11 +135,16 @@ int secure_new(struct secure **out, const struct secure_setup *setup, char why[s
 	*out = NULL;
 	struct secure *s = mem_zalloc(setup->mem, sizeof *s);
 	struct talk *t = mem_zalloc(setup->mem, sizeof *t);
-	if (s == NULL || t == NULL) {
+	if (t != NULL)
+		t->noise = sodium_malloc(sizeof *t->noise);
+	if (s == NULL || t == NULL || t->noise == NULL) {
+		if (t != NULL)
+			sodium_free(t->noise);
 		mem_free(setup->mem, s);
 		mem_free(setup->mem, t);
 		return why_say(why, ERR_NOMEM, "out of memory");
 	}
+	noise_wipe(t->noise);
 	s->mem = setup->mem;
 	s->talk = t;
 	t->keys = keyring_hold(setup->keyring);
@@ -184,6 +189,11 @@ static int take_greeting(struct secure *s, uint64_t wall, char *why)
 		return fail(s, SECURE_TOO_LATE, rc);
 	case ERR_NOMEM:
 		return fail(s, SECURE_INTERNAL, why_say(why, rc, "out of memory"));
+	case ERR_LIMIT:
+		why_say(why, rc,
+			"its first message is older than what is remembered of such: somebody "
+			"repeats it, its clock is behind, or the clock here was set back");
+		return fail(s, SECURE_TOO_LATE, rc);
 	default:
 		why_say(why, rc, "its first message was seen before: somebody repeats it");
 		return fail(s, SECURE_TOO_LATE, rc);
@@ -194,7 +204,7 @@ static int take_greeting(struct secure *s, uint64_t wall, char *why)
 	t->keys = keyring_hold(t->keyring);
 	rc = start_noise(t, secret);
 	if (rc == 0)
-		rc = noise_consume(&t->noise, t->head, GATE_NOISE, NULL, 0, &n);
+		rc = noise_consume(t->noise, t->head, GATE_NOISE, NULL, 0, &n);
 	if (rc == 0)
 		rc = present_token(s);
 	if (rc != 0)
@@ -230,7 +240,7 @@ static int take_length(struct secure *s, char *why)
 static int admit(struct secure *s, const uint8_t *text, size_t n, uint64_t wall, char *why)
 {
 	struct talk *t = s->talk;
-	memcpy(s->key, noise_peer(&t->noise), KEYFILE_KEY);
+	memcpy(s->key, noise_peer(t->noise), KEYFILE_KEY);
 	s->keyed = true;
 	if (t->door != NULL && !t->door->knows_no_harm(t->door->ctx, s->key)) {
 		why_say(why, ERR_AGAIN, "its key has a pause, for a token that was refused before");
@@ -256,7 +266,7 @@ static int admit(struct secure *s, const uint8_t *text, size_t n, uint64_t wall,
 static int make_records(struct secure *s, char *why)
 {
 	uint8_t tx[NOISE_KEY], rx[NOISE_KEY];
-	int rc = noise_split(&s->talk->noise, tx, rx);
+	int rc = noise_split(s->talk->noise, tx, rx);
 	if (rc == 0) {
 		s->tx = record_new(s->mem, tx);
 		s->rx = record_new(s->mem, rx);
@@ -273,7 +283,7 @@ static int take_message(struct secure *s, uint64_t wall, char *why)
 	struct talk *t = s->talk;
 	uint8_t text[SUITE_TOKEN_MAX];
 	size_t n;
-	int rc = noise_consume(&t->noise, t->message, t->want, text, sizeof text, &n);
+	int rc = noise_consume(t->noise, t->message, t->want, text, sizeof text, &n);
 	if (rc != 0)
 		return fail(s, SECURE_BROKEN,
 			why_say(why, rc,

@@ -92,6 +92,13 @@ tests_unit_test_nat_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_nat_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_nat_LDADD = $(BUS_TEST_LIBS)
 
+check_PROGRAMS += tests/unit/test_chatter
+TESTS += tests/unit/test_chatter
+tests_unit_test_chatter_SOURCES = tests/unit/test_chatter.c
+tests_unit_test_chatter_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_chatter_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_chatter_LDADD = $(BUS_TEST_LIBS)
+
 check_PROGRAMS += tests/unit/test_guard
 TESTS += tests/unit/test_guard
 tests_unit_test_guard_SOURCES = tests/unit/test_guard.c $(BUS_RIG) \
