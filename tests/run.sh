@@ -33,7 +33,7 @@ readonly QUICK=(gcc libsodium install)
 readonly BUILD_PACKAGES=(gcc libc6-dev binutils make autoconf automake pkg-config
 	libc-ares-dev libsodium-dev libssl-dev libjansson-dev libinih-dev libseccomp-dev check)
 readonly TEST_PACKAGES=(clang xz-utils curl openssl python3 python3-pytest iproute2 redis-server
-	redis-tools postgresql postgresql-client)
+	redis-tools postgresql postgresql-client faketime)
 
 steps=()
 keep=no

@@ -29,6 +29,7 @@ EXTRA_DIST += \
 	tests/e2e/test_reload.py \
 	tests/e2e/test_resources.py \
 	tests/e2e/test_secured.py \
+	tests/e2e/test_secured_keys.py \
 	tests/e2e/test_sessions.py \
 	tests/e2e/test_unix.py \
 	tests/e2e/test_wire.py

@@ -1,0 +1,200 @@
+"""Secured links over time: keys that change, clocks that differ, and many at once."""
+
+import glob
+import re
+import shutil
+import signal
+import socket
+
+import pytest
+
+from bus import Keys
+from daemon import sanitized, wrapped
+from net import FIN, echo, parse
+from wait import eventually
+
+
+def works(bus, service):
+    client = bus.connect(service)
+    client.send(b"are you there?")
+    assert client.recv_exactly(14) == b"are you there?"
+    client.fin()
+    assert client.recv_end() == (b"", FIN)
+
+
+class Old:
+    """A session that was there before the keys changed, and is to be there afterwards."""
+
+    def __init__(self, bus, service, backend):
+        self.client, self.server = bus.pair(service, backend)
+
+    def check(self):
+        for one, other in ((self.client, self.server), (self.server, self.client)):
+            one.send(b"still here")
+            assert other.recv_exactly(10) == b"still here"
+
+
+def nodes_of(bus):
+    return [bus.controller, *bus.segments]
+
+
+def reload_all(bus):
+    for node in nodes_of(bus):
+        node.reload()
+        assert not node.daemon.logged("were not reloaded")
+
+
+def line_of(path, word):
+    return re.search(rf"(?m)^{word} .*$", path.read_text())[0]
+
+
+def dial_anew(bus):
+    """A second controller of the same files dials under the keys of now, and serves."""
+    bus.controller.daemon.kill()
+    bus.controller.start()
+    bus.wait_links()
+
+
+def two_sessions(bus):
+    backend = bus.listen()
+    service = bus.service(backend, name="any", link="bus")
+    bus.start()
+    return service, backend, Old(bus, service, backend)
+
+
+def test_case_34_the_network_secret_is_changed_step_by_step(bus):
+    """As cloudbus-security(7), CHANGING KEYS, has it; every step on one node at a time."""
+    service, backend, old = two_sessions(bus)
+    trust = bus.keys.folder / "trust"
+    first = line_of(trust, "network-secret")
+    second = line_of(Keys(bus.folder, "new").folder / "trust", "network-secret")
+    files = {}
+    for node in nodes_of(bus):
+        files[node.name] = bus.keys.folder / f"trust.{node.name}"
+        shutil.copy2(trust, files[node.name])
+        node.options["trust"] = files[node.name]
+    reload_all(bus)
+    head = trust.read_text().replace(first, "{}")
+    for secrets in ([first, second], [second, first], [second]):
+        for node in nodes_of(bus):
+            files[node.name].write_text(head.format("\n".join(secrets)))
+            node.reload()
+            assert not node.daemon.logged("were not reloaded")
+            old.check()
+            # Whoever dials now is let in, whichever of the two nodes was first.
+            other = bus.other_controller()
+            other.options.update(bus.controller.options)
+            other.sections = [(name, [(key, bus.address() if key == "bind" else value)
+                                      for key, value in lines])
+                              for name, lines in bus.controller.sections]
+            other.start()
+            other.daemon.wait_links(1)
+            other.daemon.stop()
+    old.check()
+    for node in nodes_of(bus):
+        assert not node.daemon.logged(r"\blost\b|\bdown\b|refused")
+
+
+def test_case_34_the_cluster_key_is_changed_step_by_step(bus):
+    service, backend, old = two_sessions(bus)
+    trust = bus.keys.folder / "trust"
+    new = Keys(bus.folder, "new").folder
+    first, second = line_of(trust, "cluster-key"), line_of(new / "trust", "cluster-key")
+    trust.write_text(trust.read_text().replace(first, f"{first}\n{second}"))
+    reload_all(bus)
+    old.check()
+    shutil.copy2(new / "cluster.key", bus.keys.folder / "cluster.key")
+    for node in nodes_of(bus):
+        bus.keys.issue(node.name, node.program, ttl="2d")
+        node.daemon.signal(signal.SIGHUP)
+    for node in nodes_of(bus):
+        node.daemon.wait_log("took its fresh token")
+    trust.write_text(trust.read_text().replace(f"{first}\n", ""))
+    reload_all(bus)
+    old.check()
+    for node in nodes_of(bus):
+        assert not node.daemon.logged(r"\blost\b|\bdown\b|refused")
+    dial_anew(bus)
+    client, server = bus.pair(service, backend)
+    client.send(b"anew")
+    assert server.recv_exactly(4) == b"anew"
+
+
+# --- clocks ---------------------------------------------------------------------------------------
+
+def set_clock(need, node, off):
+    """The node's wall clock is so many seconds ahead."""
+    need("faketime")
+    library = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
+    if not library or sanitized() or wrapped():
+        pytest.skip("libfaketime cannot be preloaded")
+    node.prefix = ["env", f"LD_PRELOAD={library[0]}", f"FAKETIME={off:+d}s",
+                   "FAKETIME_DONT_FAKE_MONOTONIC=1"]
+    node.options["hardening"] = "off"
+
+
+@pytest.mark.parametrize("off", [25, -25])
+def test_a_clock_that_is_off_by_25_seconds_does_no_harm(bus, need, off):
+    service = bus.service(bus.serve(echo), name="echo", link="bus")
+    set_clock(need, bus.controller, off)
+    bus.start()
+    works(bus, service)
+
+
+@pytest.mark.parametrize("off", [40, -40])
+def test_a_clock_that_is_off_by_40_seconds_is_said_so(bus, need, off):
+    bus.service(bus.serve(echo), name="echo", link="bus")
+    set_clock(need, bus.controller, off)
+    bus.secure()
+    # Not that of a token that is too fresh.
+    bus.keys.forge(need("openssl"), "controller", nbf=1)
+    for segment in bus.segments:
+        segment.start()
+    bus.controller.start()
+    bus.segments[0].daemon.wait_log("refused: .*more than 30 s off: one of the clocks is wrong")
+    bus.controller.daemon.wait_log("cannot connect: .*clocks that differ")
+
+
+# --- many at once -----------------------------------------------------------------------------------
+
+def test_two_hundred_at_once_from_one_address(bus):
+    """Strangers that say half a word; a node of their address that is started then, and one that
+    had links and lost them, come through."""
+    service = bus.service(bus.serve(echo), name="echo", link="bus")
+    segment = bus.segments[0]
+    segment.start()
+    idle = segment.daemon.fds()
+    bind = parse(segment.sections[0][1][0][1].replace("bus:", "tcp:"))[1]
+    for _ in range(2):
+        strangers = [socket.socket() for _ in range(200)]
+        for sock in strangers:
+            sock.setblocking(False)
+            sock.connect_ex(bind)
+        for sock in strangers:
+            try:
+                sock.send(b"x" * 40)
+            except OSError:
+                pass
+        bus.controller.start()
+        bus.wait_links()
+        works(bus, service)
+        for sock in strangers:
+            sock.close()
+        assert segment.daemon.logged("too many handshakes")
+        bus.controller.daemon.kill()
+        eventually(lambda: segment.daemon.fds() == idle, "nothing is left of them")
+
+
+def test_a_controller_that_is_started_again_and_again(bus):
+    service = bus.service(bus.serve(echo), name="echo", link="bus")
+    bus.start()
+    for number in range(6):
+        works(bus, service)
+        if number % 2:
+            bus.controller.daemon.stop()
+        else:
+            bus.controller.daemon.kill()
+        bus.controller.start()
+        bus.wait_links()
+    works(bus, service)
+    assert not service.segments[0].daemon.logged("refused")
