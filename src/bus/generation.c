@@ -39,7 +39,8 @@ void generation_fini(struct bus *bus)
 	struct generation *last = bus->generations.current;
 	if (last == NULL)
 		return;
-	loop_timer_stop(bus->loop, &bus->generations.reap);
+	if (timer_is_set(&bus->generations.reap))
+		loop_timer_stop(bus->loop, &bus->generations.reap);
 	free_unused(bus);
 	bus->generations.current = NULL;
 	destroy(bus, last);
