@@ -238,7 +238,7 @@ START_TEST(case_34_a_fresh_token_is_told)
 	ctl.ends = cluster_now() + 2 * 86400;
 	cluster_add(&cluster, &ctl);
 	guard_reload(controller->bus.guard);
-	struct transport *t = transport_of(segment);
+	struct transport *t = the_transport(segment);
 	RIG_UNTIL(&r, secure_peer(t->sealed->secure)->expires == ctl.ends);
 	ck_assert(try_session());
 	ck_assert_ptr_eq(transport_of(segment), t);
@@ -298,7 +298,7 @@ static void spy_on(struct transport *t)
 START_TEST(nothing_is_sent_behind_close)
 {
 	start_both();
-	struct transport *t = transport_of(segment); /* whose CLOSE is the first */
+	struct transport *t = the_transport(segment); /* whose CLOSE is the first */
 	spy_on(t);
 	rig_drain(controller);
 	RIG_UNTIL(&r, spied || t->sealed->said_close);
@@ -335,7 +335,7 @@ START_TEST(case_34_a_fresh_token_in_the_last_moment)
 	cluster_add(&cluster, &ctl);
 	start_both();
 	begin_session();
-	struct transport *t = transport_of(segment);
+	struct transport *t = the_transport(segment);
 	fast_set_wall(15);
 	RIG_UNTIL(&r, t->sealed->expelled);
 	uint64_t by = t->close_by;
@@ -354,7 +354,7 @@ START_TEST(a_wall_clock_that_leaps_and_comes_back)
 	drain_timeout = "60s";
 	start_both();
 	begin_session();
-	struct transport *t = transport_of(segment), *u = transport_of(controller);
+	struct transport *t = the_transport(segment), *u = the_transport(controller);
 	fast_set_wall(10 * 86400);
 	RIG_UNTIL(&r, t->sealed->expelled && u->sealed->expelled);
 	fast_set_wall(0);
