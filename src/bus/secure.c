@@ -435,8 +435,6 @@ int secure_renew(struct secure *s, const struct keyring *k, const uint8_t *text,
 		rc = why_say(why, ERR_INVALID, "it is for another node");
 	else if (strcmp(fresh->customer, s->peer->customer) != 0)
 		rc = why_say(why, ERR_INVALID, "it is for another customer");
-	else if (fresh->expires < s->peer->expires)
-		rc = why_say(why, ERR_INVALID, "it expires before the one that is in force");
 	char *copy = rc == 0 ? mem_strndup(s->mem, (const char *)text, n) : NULL;
 	if (rc == 0 && copy == NULL)
 		rc = why_say(why, ERR_NOMEM, "out of memory");

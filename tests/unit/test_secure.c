@@ -446,7 +446,7 @@ START_TEST(case_34_a_fresh_token_is_taken)
 	size_t n;
 	int64_t now = cluster_now();
 	ck_assert_ptr_null(secure_news(end[D], &ring[D], &n));
-	node.ends = now + 2 * 86400;
+	node.ends = now + 3600; /* sooner than the first */
 	node.open = "other";
 	cluster_add(&cluster, &node);
 	ck_assert_int_eq(keyring_reload(&ring[D], now, &changes, why[D]), 0);
@@ -488,9 +488,6 @@ START_TEST(a_fresh_token_of_somebody_else_is_refused)
 	node = (struct cluster_node){.name = "seg2", .role = TOKEN_SEGMENT};
 	check_not_renewed(&node, "");
 	node = dialler;
-	node.ends = cluster_now() + 3600;
-	check_not_renewed(&node, "expires before");
-	node.ends = 0;
 	node.customer = "acme";
 	check_not_renewed(&node, "customer");
 	ck_assert_int_eq(secure_judge(end[A], &ring[A], cluster_now(), why[A]), 0);
