@@ -1,6 +1,7 @@
 import os
 import resource
 import shutil
+import signal
 import sys
 
 import pytest
@@ -11,6 +12,8 @@ from bus import Bus  # noqa: E402 (the path comes first)
 
 
 def pytest_configure():
+    # In the background of a shell it is ignored, and would be in all that is started here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # Thousands of sessions have both of their ends in this process.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 1 << 16), hard))
