@@ -3,25 +3,18 @@
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "net/dns_answer.h"
 #include "net/resolver.h"
 
 #include <assert.h>
 #include <string.h>
 
-enum { IP_MAX = 16, V6 = 0, V4 = 1 };
-
-/* What is known of one name in one address family. */
-struct family {
+/* How far a question for one family of a name is. */
+struct question {
 	struct dns_name *name;
-	int af;
-	bool pending;         /* c-ares has the question; it holds the name's memory */
-	bool heard;           /* answered since the last round began */
-	bool early;           /* that answer is to a question from before the round */
-	int status;           /* ARES_*, of the last answer */
-	uint64_t origin;      /* hash of the name that had the records */
-	uint64_t fresh_until; /* when they expire, or expired */
-	size_t n;             /* addresses below, sorted, no two alike */
-	unsigned char ip[DNS_ADDRS_MAX][IP_MAX]; /* network order; IPv4 has 4 bytes of it */
+	struct dns_family *family; /* of name->answer */
+	bool pending;              /* c-ares has it; it holds the name's memory */
+	bool early;                /* it is from before the round */
 };
 
 /*
@@ -35,9 +28,10 @@ struct dns_name {
 	struct hash_node node; /* dns.names, as long as users > 0 */
 	size_t users;          /* references from outside */
 	unsigned holds;        /* what of ours keeps the memory: questions pending, delivery */
-	struct family family[2];
-	bool round, known; /* a round is on; one has ended */
-	int err, status;   /* of the last one that ended: where no address came of it */
+	struct dns_answer answer;
+	struct question question[2]; /* by enum dns_family_index */
+	bool round, known;           /* a round is on; one has ended */
+	int err, status;             /* of the last one that ended: where no address came of it */
 	uint64_t expires;
 	struct addr *addrs; /* n_addrs in the order to use */
 	size_t n_addrs;
@@ -97,97 +91,37 @@ static void detach(struct dns_name *name)
 
 /* --- answers --------------------------------------------------------------------------- */
 
-static size_t ip_len(const struct family *f)
-{
-	return f->af == AF_INET6 ? 16 : 4;
-}
-
-/* Keeps the set sorted, and of too many the least, whatever order they come in. */
-static void insert_ip(struct family *f, const void *ip)
-{
-	size_t i = 0;
-	int cmp = -1;
-	while (i < f->n && (cmp = memcmp(f->ip[i], ip, ip_len(f))) < 0)
-		i++;
-	if (i == DNS_ADDRS_MAX || (i < f->n && cmp == 0))
-		return;
-	if (f->n < DNS_ADDRS_MAX)
-		f->n++;
-	memmove(f->ip[i + 1], f->ip[i], (f->n - 1 - i) * sizeof f->ip[0]);
-	memcpy(f->ip[i], ip, ip_len(f));
-}
-
-static void insert_sockaddr(struct family *f, const struct sockaddr *sa)
-{
-	struct addr a;
-	if (sa->sa_family != f->af)
-		return;
-	if (f->af == AF_INET6) {
-		addr_from_sockaddr(&a, sa, sizeof a.in6);
-		insert_ip(f, &a.in6.sin6_addr);
-	} else {
-		addr_from_sockaddr(&a, sa, sizeof a.in);
-		insert_ip(f, &a.in.sin_addr);
-	}
-}
-
-static void note_ttl(struct family *f, uint64_t ttl)
-{
-	const struct dns *dns = f->name->dns;
-	if (ttl < dns->opt.ttl_min)
-		ttl = dns->opt.ttl_min;
-	if (ttl > dns->opt.ttl_max)
-		ttl = dns->opt.ttl_max;
-	f->fresh_until = loop_now(dns->loop) + ttl;
-}
-
-/* Takes the addresses of the family; what was known stays where there are none. */
-static bool take_records(struct family *f, const struct ares_addrinfo *ai)
-{
-	int ttl = INT32_MAX;
-	bool any = false;
-	for (const struct ares_addrinfo_node *n = ai->nodes; n != NULL; n = n->ai_next) {
-		if (n->ai_family != f->af)
-			continue;
-		if (!any)
-			f->n = 0;
-		any = true;
-		insert_sockaddr(f, n->ai_addr);
-		ttl = n->ai_ttl < ttl ? n->ai_ttl : ttl;
-	}
-	for (const struct ares_addrinfo_cname *c = ai->cnames; c != NULL; c = c->next)
-		ttl = c->ttl < ttl ? c->ttl : ttl;
-	if (any)
-		note_ttl(f, ttl > 0 ? (uint64_t)ttl * CLOCK_SEC : 0);
-	return any;
-}
-
 /* Only notes the answer: nothing of c-ares or of a caller is called from here. */
-static void note_answer(struct family *f, int status, const struct ares_addrinfo *ai)
+static void note_answer(
+	struct dns_name *name, struct dns_family *f, int status, const struct ares_addrinfo *ai)
 {
-	struct dns_name *name = f->name;
-	if (status == ARES_SUCCESS && (ai == NULL || !take_records(f, ai)))
-		status = ARES_ENODATA;
-	if (status == ARES_SUCCESS)
-		f->origin = ai->name == NULL ? 0 : hash_bytes(ai->name, strlen(ai->name), 0);
-	f->status = status;
-	f->heard = true;
+	struct dns *dns = name->dns;
+	struct dns_lifetime life = {
+		.now = loop_now(dns->loop), .min = dns->opt.ttl_min, .max = dns->opt.ttl_max};
+	dns_answer_note(f, status, ai, &life);
 	if (list_empty(&name->heard))
-		list_append(&name->dns->heard, &name->heard);
-	loop_defer(name->dns->loop, &name->dns->work);
+		list_append(&dns->heard, &name->heard);
+	loop_defer(dns->loop, &dns->work);
+}
+
+static void note_both(struct dns_name *name, const struct ares_addrinfo *ai)
+{
+	note_answer(name, &name->answer.family[DNS_V6], ARES_SUCCESS, ai);
+	note_answer(name, &name->answer.family[DNS_V4], ARES_SUCCESS, ai);
 }
 
 static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *ai)
 {
-	struct family *f = arg;
+	struct question *q = arg;
+	struct dns_name *name = q->name;
 	(void)timeouts;
-	f->pending = false;
-	if (f->name->dns != NULL && status != ARES_EDESTRUCTION && status != ARES_ECANCELLED)
-		note_answer(f, status, ai);
-	else if (f->name->dns != NULL && list_empty(&f->name->orphan))
-		list_append(&f->name->dns->orphans, &f->name->orphan);
+	q->pending = false;
+	if (name->dns != NULL && status != ARES_EDESTRUCTION && status != ARES_ECANCELLED)
+		note_answer(name, q->family, status, ai);
+	else if (name->dns != NULL && list_empty(&name->orphan))
+		list_append(&name->dns->orphans, &name->orphan);
 	ares_freeaddrinfo(ai);
-	release(f->name);
+	release(name);
 }
 
 /* The hosts file's channel calls this before ares_getaddrinfo() returns. */
@@ -195,10 +129,8 @@ static void on_hosts(void *arg, int status, int timeouts, struct ares_addrinfo *
 {
 	struct dns_name *name = arg;
 	(void)timeouts;
-	if (status == ARES_SUCCESS && ai != NULL && ai->nodes != NULL) {
-		note_answer(&name->family[V6], status, ai);
-		note_answer(&name->family[V4], status, ai);
-	}
+	if (status == ARES_SUCCESS && ai != NULL && ai->nodes != NULL)
+		note_both(name, ai);
 	ares_freeaddrinfo(ai);
 }
 
@@ -219,128 +151,48 @@ static void answer_localhost(struct dns_name *name)
 	struct ares_addrinfo_node v6 = {
 		.ai_family = AF_INET6, .ai_addr = (struct sockaddr *)&in6, .ai_next = &v4};
 	struct ares_addrinfo ai = {.nodes = &v6};
-	note_answer(&name->family[V6], ARES_SUCCESS, &ai);
-	note_answer(&name->family[V4], ARES_SUCCESS, &ai);
+	note_both(name, &ai);
 }
 
-static void ask_servers(struct family *f)
+static void ask_servers(struct question *q)
 {
-	f->heard = false;
-	f->early = f->pending;
-	if (f->pending)
+	q->family->heard = false;
+	q->early = q->pending;
+	if (q->pending)
 		return;
-	f->pending = true;
-	hold(f->name);
-	resolver_ask(f->name->dns->resolver, f->name->host, f->af, on_answer, f);
-}
-
-static bool all_heard(const struct dns_name *name)
-{
-	return name->family[V6].heard && name->family[V4].heard;
+	q->pending = true;
+	hold(q->name);
+	resolver_ask(q->name->dns->resolver, q->name->host, q->family->af, on_answer, q);
 }
 
 static void begin_round(struct dns_name *name)
 {
 	struct dns *dns = name->dns;
 	name->round = true;
-	name->family[V6].heard = name->family[V4].heard = false;
+	dns_answer_begin(&name->answer);
 	(void)loop_timer_set(dns->loop, &name->timer, loop_now(dns->loop) + dns->opt.query_timeout);
 	resolver_hosts(dns->resolver, name->host, on_hosts, name);
-	if (!all_heard(name) && is_localhost(name->host))
+	if (!dns_answer_all_heard(&name->answer) && is_localhost(name->host))
 		answer_localhost(name);
-	if (all_heard(name))
+	if (dns_answer_all_heard(&name->answer))
 		return;
-	ask_servers(&name->family[V6]);
-	ask_servers(&name->family[V4]);
-}
-
-static bool is_good(const struct family *f)
-{
-	return f->heard && f->status == ARES_SUCCESS;
-}
-
-/* What the family has to give after a round: new addresses, old ones, or none. */
-static void judge_family(struct family *f)
-{
-	const struct dns *dns = f->name->dns;
-	if (is_good(f))
-		return;
-	if (f->heard && resolver_err(f->status) == ERR_NOTFOUND)
-		f->n = 0;
-	if (f->n > 0 && loop_now(dns->loop) >= f->fresh_until + dns->opt.stale_max)
-		f->n = 0;
-}
-
-/*
- * The search list can lead A and AAAA to different names.  The name as it was asked
- * for wins where it is not a bare label; IPv4 otherwise.
- */
-static void drop_stranger(struct dns_name *name)
-{
-	struct family *v6 = &name->family[V6], *v4 = &name->family[V4];
-	if (v6->n == 0 || v4->n == 0 || v6->origin == v4->origin)
-		return;
-	bool exact = v6->origin == hash_bytes(name->host, strlen(name->host), 0);
-	if (exact && strchr(name->host, '.') != NULL)
-		v4->n = 0;
-	else
-		v6->n = 0;
-}
-
-/* IPv6 and IPv4 in turn.  0, or ERR_NOMEM: the old list stays. */
-static int rebuild(struct dns_name *name)
-{
-	const struct family *f = name->family;
-	size_t n = f[V6].n + f[V4].n, used[2] = {0, 0};
-	struct addr *addrs = NULL;
-	if (n > DNS_ADDRS_MAX)
-		n = DNS_ADDRS_MAX;
-	if (n > 0 && (addrs = mem_alloc(name->mem, n * sizeof *addrs)) == NULL)
-		return ERR_NOMEM;
-	for (size_t i = 0, turn = V6; i < n; turn = !turn) {
-		if (used[turn] < f[turn].n)
-			addr_from_bytes(&addrs[i++], f[turn].af, f[turn].ip[used[turn]++], 0);
-	}
-	mem_free(name->mem, name->addrs);
-	name->addrs = addrs;
-	name->n_addrs = n;
-	return 0;
-}
-
-static int failure_of(const struct dns_name *name)
-{
-	const struct family *f = name->family;
-	if (is_good(&f[V6]) || is_good(&f[V4]))
-		return ARES_SUCCESS;
-	return resolver_worse(f[V6].heard ? f[V6].status : ARES_ETIMEOUT,
-		f[V4].heard ? f[V4].status : ARES_ETIMEOUT);
-}
-
-static uint64_t expiry_of(const struct dns_name *name)
-{
-	const struct dns *dns = name->dns;
-	uint64_t at = CLOCK_NEVER;
-	for (int i = 0; i < 2; i++) {
-		const struct family *f = &name->family[i];
-		if (is_good(f) && f->fresh_until < at)
-			at = f->fresh_until;
-	}
-	return at != CLOCK_NEVER ? at : loop_now(dns->loop) + dns->opt.failure_ttl;
+	ask_servers(&name->question[DNS_V6]);
+	ask_servers(&name->question[DNS_V4]);
 }
 
 /* Works out what the name stands for now; a late answer does it again. */
 static void judge(struct dns_name *name)
 {
-	judge_family(&name->family[V6]);
-	judge_family(&name->family[V4]);
-	drop_stranger(name);
+	const struct dns *dns = name->dns;
+	uint64_t again = loop_now(dns->loop) + dns->opt.failure_ttl;
+	dns_answer_judge(&name->answer, name->host, loop_now(dns->loop), dns->opt.stale_max);
 	name->known = true;
-	name->status = failure_of(name);
-	name->expires = expiry_of(name);
-	if (rebuild(name) != 0) {
+	name->status = dns_answer_failure(&name->answer);
+	name->expires = dns_answer_expires(&name->answer);
+	if (dns_answer_list(&name->answer, name->mem, &name->addrs, &name->n_addrs) != 0)
 		name->status = ARES_ENOMEM;
-		name->expires = loop_now(name->dns->loop) + name->dns->opt.failure_ttl;
-	}
+	if (name->status != ARES_SUCCESS)
+		name->expires = again;
 	name->err = resolver_err(name->status);
 	log_debug("dns: %s: %zu addresses, %s", name->host, name->n_addrs, dns_failure(name));
 }
@@ -366,11 +218,12 @@ static void on_name_timer(struct timer *timer)
 }
 
 /* A question from an earlier round may have failed of what is over by now. */
-static void ask_again(struct family *f)
+static void ask_again(struct question *q)
 {
-	if (f->heard && f->early && f->status != ARES_SUCCESS &&
+	const struct dns_family *f = q->family;
+	if (f->heard && q->early && f->status != ARES_SUCCESS &&
 		resolver_err(f->status) != ERR_NOTFOUND)
-		ask_servers(f);
+		ask_servers(q);
 }
 
 /* An answer was noted: is that all, or is the other family worth waiting for? */
@@ -378,14 +231,14 @@ static void settle(struct dns_name *name)
 {
 	struct loop *loop = name->dns->loop;
 	if (name->round) {
-		ask_again(&name->family[V6]);
-		ask_again(&name->family[V4]);
+		ask_again(&name->question[DNS_V6]);
+		ask_again(&name->question[DNS_V4]);
 	}
 	if (!name->round) {
 		judge(name);
-	} else if (all_heard(name)) {
+	} else if (dns_answer_all_heard(&name->answer)) {
 		end_round(name);
-	} else if (is_good(&name->family[V6]) || is_good(&name->family[V4])) {
+	} else if (dns_answer_any_good(&name->answer)) {
 		uint64_t at = loop_now(loop) + name->dns->opt.second_answer;
 		if (at < name->timer.at)
 			(void)loop_timer_set(loop, &name->timer, at);
@@ -455,9 +308,9 @@ static void ask_orphan(struct dns_name *name)
 {
 	list_remove(&name->orphan);
 	for (int i = 0; name->round && i < 2; i++) {
-		struct family *f = &name->family[i];
-		if (!f->heard && !f->pending)
-			ask_servers(f);
+		struct question *q = &name->question[i];
+		if (!q->family->heard && !q->pending)
+			ask_servers(q);
 	}
 }
 
@@ -529,8 +382,10 @@ static struct dns_name *new_name(struct dns *dns, const char *host, uint64_t has
 	name->expires = CLOCK_NEVER;
 	name->timer.fire = on_name_timer;
 	memcpy(name->host, host, n);
-	name->family[V6] = (struct family){.name = name, .af = AF_INET6};
-	name->family[V4] = (struct family){.name = name, .af = AF_INET};
+	dns_answer_init(&name->answer);
+	for (int i = 0; i < 2; i++)
+		name->question[i] =
+			(struct question){.name = name, .family = &name->answer.family[i]};
 	list_init(&name->waiting);
 	list_init(&name->serving);
 	list_init(&name->heard);

@@ -1,7 +1,8 @@
 # unit tests of src/net
 check_PROGRAMS += tests/unit/test_loop tests/unit/test_sock tests/unit/test_connector \
-	tests/unit/test_dns
+	tests/unit/test_dns tests/unit/test_dns_answer
 TESTS += tests/unit/test_loop tests/unit/test_sock tests/unit/test_connector tests/unit/test_dns
+TESTS += tests/unit/test_dns_answer
 NET_TEST_LIBS = libunit.a $(L_NET) $(CARES_LIBS) $(CHECK_LIBS)
 
 tests_unit_test_loop_SOURCES = tests/unit/test_loop.c
@@ -24,3 +25,8 @@ tests_unit_test_dns_SOURCES = tests/unit/test_dns.c \
 tests_unit_test_dns_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_dns_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_dns_LDADD = $(NET_TEST_LIBS)
+
+tests_unit_test_dns_answer_SOURCES = tests/unit/test_dns_answer.c
+tests_unit_test_dns_answer_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_dns_answer_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_dns_answer_LDADD = $(NET_TEST_LIBS)
