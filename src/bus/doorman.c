@@ -82,6 +82,7 @@ static struct doorman_source *get(struct doorman *d, const struct addr *addr)
 	if (s == NULL)
 		return NULL;
 	list_init(&s->idle);
+	list_init(&s->lots);
 	memcpy(s->name, name, sizeof name);
 	if (hash_add(&d->sources, &s->node, hash) == 0)
 		return s;
@@ -116,18 +117,19 @@ static void use(struct doorman *d, struct doorman_source *s)
 	d->n_idle--;
 }
 
-static bool may_enter(const struct doorman *d, const struct doorman_source *s, uint64_t now)
+/* Lets it in, if there is a place or can be one. */
+static enum doorman_answer admit(struct doorman *d, struct doorman_source *s)
 {
-	unsigned limit = is_paused(&s->record, now) ? 1 : DOORMAN_PER_SOURCE;
-	return s->inside < limit && d->inside < DOORMAN_MAX;
-}
-
-static void enter(struct doorman *d, struct doorman_source *s)
-{
+	if (s->inside == DOORMAN_PER_SOURCE)
+		return s->unproven > 0 ? DOORMAN_REPLACE : DOORMAN_WAIT;
+	if (d->inside == DOORMAN_MAX)
+		return DOORMAN_WAIT;
 	use(d, s);
 	s->inside++;
+	s->unproven++;
 	d->inside++;
 	d->unproven++;
+	return DOORMAN_ENTER;
 }
 
 /* Why it may neither enter nor wait; NULL: it may wait. */
@@ -153,11 +155,12 @@ enum doorman_answer doorman_arrive(struct doorman *d, const struct addr *addr, u
 		*why = "out of memory";
 		return DOORMAN_REFUSE;
 	}
-	bool lets_strangers = s->live > 0 || !is_paused(&s->record, now);
-	if (lets_strangers && s->waiting == 0 && may_enter(d, s, now)) {
-		enter(d, s);
-		return DOORMAN_ENTER;
-	}
+	enum doorman_answer answer = DOORMAN_WAIT;
+	/* Nobody overtakes those that wait. */
+	if (s->waiting == 0 && (s->live > 0 || !is_paused(&s->record, now)))
+		answer = admit(d, s);
+	if (answer != DOORMAN_WAIT)
+		return answer;
 	*why = why_not(d, s, now);
 	if (*why == NULL) {
 		use(d, s);
@@ -172,14 +175,14 @@ enum doorman_answer doorman_arrive(struct doorman *d, const struct addr *addr, u
 	return DOORMAN_REFUSE;
 }
 
-bool doorman_call(struct doorman *d, struct doorman_source *source, uint64_t now)
+enum doorman_answer doorman_call(struct doorman *d, struct doorman_source *source)
 {
-	if (!may_enter(d, source, now))
-		return false;
-	source->waiting--;
-	d->waiting--;
-	enter(d, source);
-	return true;
+	enum doorman_answer answer = admit(d, source);
+	if (answer == DOORMAN_ENTER) {
+		source->waiting--;
+		d->waiting--;
+	}
+	return answer;
 }
 
 void doorman_give_up(struct doorman *d, struct doorman_source *source)
@@ -194,9 +197,10 @@ bool doorman_is_crowded(const struct doorman *d)
 	return d->unproven > DOORMAN_UNPROVEN_MAX;
 }
 
-void doorman_prove(struct doorman *d)
+void doorman_prove(struct doorman *d, struct doorman_source *source)
 {
-	assert(d->unproven > 0);
+	assert(source->unproven > 0);
+	source->unproven--;
 	d->unproven--;
 }
 
@@ -207,7 +211,7 @@ void doorman_leave(
 	source->inside--;
 	d->inside--;
 	if (end != DOORMAN_PROVEN)
-		d->unproven--;
+		doorman_prove(d, source); /* it is none of those any more */
 	if (end == DOORMAN_STRANGER)
 		note_failure(&source->record, now);
 	settle(d, source);

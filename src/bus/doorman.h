@@ -9,8 +9,17 @@
  * all Unix peers together.  A message 1 with a wrong MAC costs its source a pause; whatever
  * comes behind a right MAC is held against the static key of the peer alone, so that one bad
  * node behind a NAT does not lock out its site.  A source that has authenticated links is
- * never turned away for what others behind it do: it has one handshake at a time while it is
- * in a pause, and who comes meanwhile waits.
+ * never turned away for what others behind it do: a pause is not for it, and who finds no
+ * place there waits.
+ *
+ * Nor do those who say nothing keep a node of their own source out.  Where all places of a
+ * source are taken a newcomer enters, and one leaves of those that have not shown a right MAC,
+ * drawn by lot.  A node whose first message comes w seconds behind its connection loses the lot
+ * with the probability 1 - (7/8)^(r w), when strangers have the other seven places and r of
+ * them come a second; and tries again.  What has come is looked at first, so once its message
+ * is here it cannot lose.  Any order would be worse: if the oldest left, eight who come in that
+ * time would be sure to turn the node away; and a single one would be, if those left first that
+ * have not sent a byte, since a stranger sends one as soon as he has connected.
  *
  * Every operation is O(1).
  */
@@ -28,7 +37,8 @@
 #include <stdint.h>
 
 enum {
-	DOORMAN_PER_SOURCE = 8,    /* handshakes at once of a source */
+	DOORMAN_PER_SOURCE = 8,    /* handshakes at once of a source; a newcomer takes the place of
+				      one whose MAC is not in, drawn by lot */
 	DOORMAN_UNPROVEN_MAX = 64, /* handshakes whose MAC is not in; past it one of them, drawn by
 				      lot, is dropped */
 	DOORMAN_MAX = 256,         /* handshakes at once in all */
@@ -59,7 +69,9 @@ struct doorman_source {
 	struct doorman_record record;
 	uint8_t name[DOORMAN_SOURCE];
 	unsigned inside, waiting; /* handshakes; connections in the queue */
+	unsigned unproven;        /* of those inside: their MAC is not in */
 	unsigned live;            /* authenticated transports */
+	struct list lots;         /* the caller's: those unproven, for drawing one */
 };
 
 struct doorman {
@@ -79,7 +91,12 @@ void doorman_init(struct doorman *d, struct mem *mem, uint64_t seed);
 void doorman_fini(struct doorman *d);
 
 enum doorman_answer {
-	DOORMAN_ENTER,  /* doorman_leave() must follow */
+	DOORMAN_ENTER, /* doorman_leave() must follow */
+	/*
+	 * Only in another's place: one of the source's unproven, drawn by lot, is to leave (or to
+	 * prove itself), and then to be asked again.  At most DOORMAN_PER_SOURCE times.
+	 */
+	DOORMAN_REPLACE,
 	DOORMAN_WAIT,   /* doorman_call() or doorman_give_up() must follow */
 	DOORMAN_REFUSE, /* close it; *why, static, says why */
 };
@@ -88,10 +105,8 @@ enum doorman_answer {
 enum doorman_answer doorman_arrive(struct doorman *d, const struct addr *addr, uint64_t now,
 	struct doorman_source **source, const char **why);
 
-/*
- * Whether one that waits may enter now; then it has, and doorman_leave() must follow.
- */
-bool doorman_call(struct doorman *d, struct doorman_source *source, uint64_t now);
+/* The same of one that waits: DOORMAN_ENTER, DOORMAN_REPLACE, or DOORMAN_WAIT: it waits on. */
+enum doorman_answer doorman_call(struct doorman *d, struct doorman_source *source);
 
 /* One that waited is gone.  The source may be gone too. */
 void doorman_give_up(struct doorman *d, struct doorman_source *source);
@@ -106,8 +121,8 @@ enum doorman_end {
 	DOORMAN_PROVEN,   /* the MAC was right; what came then is no fault of the source */
 };
 
-/* Its MAC was right. */
-void doorman_prove(struct doorman *d);
+/* The MAC of one that is inside was right. */
+void doorman_prove(struct doorman *d, struct doorman_source *source);
 
 /* The handshake is over.  DOORMAN_PROVEN just where doorman_prove() was called. */
 void doorman_leave(

@@ -117,12 +117,17 @@ static void on_event(struct loop_fd *lfd)
 	}
 }
 
+void handshake_look(struct handshake *h)
+{
+	h->lfd.ready |= LOOP_READABLE;
+	on_event(&h->lfd);
+}
+
 static void on_timer(struct timer *timer)
 {
 	struct handshake *h = container_of(timer, struct handshake, timer);
 	/* What can be read is read before a deadline is judged. */
-	h->lfd.ready |= LOOP_READABLE;
-	on_event(&h->lfd);
+	handshake_look(h);
 	if (handshake_is_busy(h))
 		fail(h, ERR_TIMEOUT, "the handshake was not over in time");
 }

@@ -51,6 +51,12 @@ struct handshake {
  */
 int handshake_start(struct handshake *h, struct bus *bus, const struct handshake_options *opt);
 
+/*
+ * Takes what has come by now, without waiting for the loop to tell: before it is judged by what
+ * it has not said.  proven() and done() may be called.  It is busy.
+ */
+void handshake_look(struct handshake *h);
+
 /* Ends it without done(); does nothing where it is not busy. */
 void handshake_cancel(struct handshake *h);
 

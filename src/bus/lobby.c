@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "bus/handshake.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 struct visitor {
 	struct handshake handshake;
 	struct list node; /* in one of the lobby's lists */
+	struct list lot;  /* of its source, while it is unproven */
 	struct lobby *lobby;
 	struct lobby_host *host;
 	struct doorman_source *source;
@@ -38,6 +40,7 @@ static void let_go(struct visitor *v)
 {
 	struct loop *loop = v->lobby->bus->loop;
 	list_remove(&v->node);
+	list_remove(&v->lot);
 	loop_timer_stop(loop, &v->patience);
 	/* A place is free: somebody may wait for it. */
 	if (!list_empty(&v->lobby->waiting))
@@ -49,7 +52,8 @@ static void on_proven(struct handshake *h)
 {
 	struct visitor *v = container_of(h, struct visitor, handshake);
 	v->proven = true;
-	doorman_prove(&v->lobby->doorman);
+	doorman_prove(&v->lobby->doorman, v->source);
+	list_remove(&v->lot);
 	list_remove(&v->node);
 	list_append(&v->lobby->proven, &v->node);
 }
@@ -80,19 +84,50 @@ static void on_done(struct handshake *h, const struct handshake_result *r)
 	let_go(v);
 }
 
-/* One of those that have not shown a MAC, drawn by lot, is closed. */
-static void thin_out(struct lobby *lobby)
+/* --- lots ----------------------------------------------------------------------------------- */
+
+/* One of the n in a list. */
+static struct list *draw(struct lobby *lobby, const struct list *all, unsigned n)
 {
-	uint64_t lot = bus_jitter(lobby->bus, lobby->doorman.unproven);
-	struct list *node = list_first(&lobby->unproven);
-	while (lot-- > 0 && node->next != &lobby->unproven)
+	struct list *node = all->next;
+	for (uint64_t lot = bus_jitter(lobby->bus, n); lot > 0; lot--)
 		node = node->next;
-	struct visitor *v = container_of(node, struct visitor, node);
+	assert(node != all);
+	return node;
+}
+
+/*
+ * It has not shown a MAC, and is to leave; unless what has come from it by now shows one, as
+ * many may have been accepted before any of them was read.
+ */
+static void drop(struct visitor *v, const char *why)
+{
+	struct lobby *lobby = v->lobby;
+	handshake_look(&v->handshake);
+	if (v->proven || !handshake_is_busy(&v->handshake))
+		return;
 	handshake_cancel(&v->handshake);
-	complain(lobby, &v->peer, "too many strangers; it was drawn by lot");
+	complain(lobby, &v->peer, why);
 	doorman_leave(&lobby->doorman, v->source, DOORMAN_UNPROVEN, bus_now(lobby->bus));
 	let_go(v);
 }
+
+/* Of all who have not shown a MAC there is one less after this. */
+static void thin_out(struct lobby *lobby)
+{
+	struct list *node = draw(lobby, &lobby->unproven, lobby->doorman.unproven);
+	drop(container_of(node, struct visitor, node), "too many strangers; it was drawn by lot");
+}
+
+/* Of those of a source there is one less after this. */
+static void make_room(struct lobby *lobby, struct doorman_source *source)
+{
+	struct list *node = draw(lobby, &source->lots, source->unproven);
+	drop(container_of(node, struct visitor, lot),
+		"others came from its address, and it had said nothing; it was drawn by lot");
+}
+
+/* --- who comes in --------------------------------------------------------------------------- */
 
 /* The doorman lets it in. */
 static void begin(struct visitor *v, int fd)
@@ -108,6 +143,7 @@ static void begin(struct visitor *v, int fd)
 	loop_timer_stop(lobby->bus->loop, &v->patience);
 	list_remove(&v->node);
 	list_append(&lobby->unproven, &v->node);
+	list_append(&v->source->lots, &v->lot);
 	int rc = handshake_start(&v->handshake, lobby->bus, &opt);
 	if (rc != 0) {
 		complain(lobby, &v->peer, rc == ERR_SYS ? strerror(errno) : err_text(rc));
@@ -143,7 +179,10 @@ static void on_call(struct loop_work *work)
 	struct lobby *lobby = container_of(work, struct lobby, call);
 	list_each_safe (node, &lobby->waiting) {
 		struct visitor *v = container_of(node, struct visitor, node);
-		if (!doorman_call(&lobby->doorman, v->source, bus_now(lobby->bus)))
+		enum doorman_answer answer;
+		while ((answer = doorman_call(&lobby->doorman, v->source)) == DOORMAN_REPLACE)
+			make_room(lobby, v->source);
+		if (answer != DOORMAN_ENTER)
 			continue;
 		int fd = v->fd;
 		v->fd = -1;
@@ -159,6 +198,17 @@ static bool wait_in_queue(struct visitor *v, int fd)
 	return loop_timer_set(lobby->bus->loop, &v->patience, v->deadline) == 0;
 }
 
+/* As doorman_arrive(), but that it makes room where that is asked for. */
+static enum doorman_answer arrive(struct lobby *lobby, const struct addr *peer,
+	struct doorman_source **source, const char **why)
+{
+	enum doorman_answer answer;
+	while ((answer = doorman_arrive(&lobby->doorman, peer, bus_now(lobby->bus), source, why)) ==
+		DOORMAN_REPLACE)
+		make_room(lobby, *source);
+	return answer;
+}
+
 void lobby_enter(struct lobby *lobby, struct lobby_host *host, int fd, const struct addr *peer)
 {
 	struct bus *bus = lobby->bus;
@@ -167,7 +217,7 @@ void lobby_enter(struct lobby *lobby, struct lobby_host *host, int fd, const str
 	struct visitor *v = mem_zalloc(bus->mem, sizeof *v);
 	enum doorman_answer answer = DOORMAN_REFUSE;
 	if (v != NULL)
-		answer = doorman_arrive(&lobby->doorman, peer, bus_now(bus), &source, &why);
+		answer = arrive(lobby, peer, &source, &why);
 	if (answer == DOORMAN_REFUSE) {
 		complain(lobby, peer, why);
 		(void)close(fd); /* with SO_LINGER {1, 0}: a reset */
@@ -175,6 +225,7 @@ void lobby_enter(struct lobby *lobby, struct lobby_host *host, int fd, const str
 		return;
 	}
 	list_init(&v->node);
+	list_init(&v->lot);
 	v->lobby = lobby;
 	v->host = host;
 	v->source = source;

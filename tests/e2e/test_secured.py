@@ -1,5 +1,6 @@
 """Secured links: real daemons, real keys, and whatever may go wrong between them."""
 
+import collections
 import random
 import re
 import signal
@@ -13,7 +14,7 @@ import pytest
 from bus import Keys
 from daemon import run
 from net import FIN, RST, echo, parse, pattern
-from wait import DEADLINE, Task, eventually
+from wait import DEADLINE, PATIENCE, Task, eventually
 
 MIB = 1 << 20
 
@@ -589,28 +590,70 @@ def test_strangers_get_no_answer(bus):
 
 
 def test_strangers_that_say_nothing_hold_nobody_up(bus):
-    """They fill the places of their address for five seconds at most; who is linked goes on, and a
-    good node with links waits in the queue."""
+    """Eight of an address are inside, for five seconds at most; each that comes takes the place of
+    one that has said nothing, and who is linked goes on."""
     service = secured(bus)
     bus.start()
     segment = service.segments[0]
     bind = parse(segment.sections[0][1][0][1].replace("bus:", "tcp:"))[1]
     idle = segment.daemon.fds()
-    silent = [stranger(bind, b"x" * 87) for _ in range(8)]
-    eventually(lambda: segment.daemon.fds() == idle + 8, "they are inside")
-    waiting = [stranger(bind) for _ in range(40)]
-    assert sum(ended(sock) for sock in waiting[16:]) == 24  # past the queue of their address
-    works(bus, service)
     begin = time.monotonic()
-    assert all(ended(sock) for sock in silent)
-    assert time.monotonic() - begin < 8
-    for sock in waiting[:16]:
-        sock.close()
-    eventually(lambda: segment.daemon.fds() == idle, "nothing is left of them")
-    bus.controller.daemon.kill()
-    bus.controller.start()
-    bus.wait_links()
+    silent = [stranger(bind, b"x" * 87) for _ in range(48)]
+    segment.daemon.wait_log("refused: others came from its address, .* drawn by lot")
+    eventually(lambda: segment.daemon.fds() <= idle + 8, "eight are inside")
     works(bus, service)
+    assert all(ended(sock) for sock in silent)
+    assert time.monotonic() - begin < 8 * PATIENCE
+    eventually(lambda: segment.daemon.fds() == idle, "nothing is left of them")
+
+
+class Strangers:
+    """One connects every five milliseconds, says nothing, and holds on as long as it may; there
+    are no more than `most` at a time."""
+
+    def __init__(self, address, most=64):
+        self._address, self._most = address, most
+        self._over = threading.Event()
+        self._held = collections.deque()
+        self.n = 0
+        self._task = Task(self._run)
+
+    def _run(self):
+        while not self._over.wait(0.005):
+            self._held.append(stranger(self._address))
+            self.n += 1
+            if len(self._held) > self._most:
+                self._drop()
+        while self._held:
+            self._drop()
+
+    def _drop(self):
+        sock = self._held.popleft()
+        if sock is not None:
+            sock.close()
+
+    def close(self):
+        self._over.set()
+        self._task.result()
+
+
+def test_strangers_of_its_own_address_do_not_keep_a_node_out(bus):
+    """They take every place that is free, again and again, long before the node dials: and it has
+    no links, for which it would be known."""
+    service = secured(bus)
+    segment = service.segments[0]
+    segment.start()
+    bind = parse(segment.sections[0][1][0][1].replace("bus:", "tcp:"))[1]
+    strangers = bus.keep(Strangers(bind))
+    for number in range(1, 4):
+        segment.daemon.wait_log(r"refused: .*\baddress\b")  # they have all its places
+        before = strangers.n
+        bus.controller.start()
+        bus.wait_links()
+        works(bus, service)
+        eventually(lambda: strangers.n > before + 16, "they have not given up")
+        bus.controller.daemon.kill()
+        eventually(lambda: segment.daemon.log().count("): lost: ") == number, "it is seen gone")
 
 
 def test_case_33_rekey_under_load(bus):

@@ -85,6 +85,14 @@ tests_unit_test_doorman_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_doorman_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_doorman_LDADD = $(BUS_TEST_LIBS)
 
+check_PROGRAMS += tests/unit/test_lobby
+TESTS += tests/unit/test_lobby
+tests_unit_test_lobby_SOURCES = tests/unit/test_lobby.c $(BUS_RIG) \
+	tests/unit/cluster.c tests/unit/cluster.h
+tests_unit_test_lobby_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_lobby_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_lobby_LDADD = $(BUS_TEST_LIBS)
+
 check_PROGRAMS += tests/unit/test_nat
 TESTS += tests/unit/test_nat
 tests_unit_test_nat_SOURCES = tests/unit/test_nat.c $(BUS_RIG)

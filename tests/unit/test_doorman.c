@@ -45,7 +45,7 @@ static enum doorman_answer arrive(const char *text)
 static void leave(struct doorman_source *s, enum doorman_end how)
 {
 	if (how == DOORMAN_PROVEN)
-		doorman_prove(&d);
+		doorman_prove(&d, s);
 	doorman_leave(&d, s, how, now);
 }
 
@@ -56,21 +56,49 @@ static void fail_once(const char *text)
 	leave(source, DOORMAN_STRANGER);
 }
 
+/* The source takes all its places; n of them have shown their MAC. */
+static struct doorman_source *fill(const char *text, int n)
+{
+	for (int i = 0; i < DOORMAN_PER_SOURCE; i++) {
+		ck_assert_int_eq(arrive(text), DOORMAN_ENTER);
+		if (i < n)
+			doorman_prove(&d, source);
+	}
+	return source;
+}
+
+/* All of one that is full of proven ones. */
+static void empty(struct doorman_source *s)
+{
+	for (int i = 0; i < DOORMAN_PER_SOURCE; i++)
+		doorman_leave(&d, s, DOORMAN_PROVEN, now);
+}
+
 START_TEST(a_source_has_eight_at_once)
 {
-	struct doorman_source *s[DOORMAN_PER_SOURCE];
-	for (int i = 0; i < DOORMAN_PER_SOURCE; i++) {
-		ck_assert_int_eq(arrive("192.0.2.1"), DOORMAN_ENTER);
-		s[i] = source;
-	}
-	ck_assert_int_eq(arrive("192.0.2.1"), DOORMAN_REFUSE);
+	struct doorman_source *s = fill("192.0.2.1", 0);
 	ck_assert_int_eq(arrive("192.0.2.2"), DOORMAN_ENTER);
 	leave(source, DOORMAN_UNPROVEN);
-	leave(s[0], DOORMAN_PROVEN);
+	/* One leaves for each that comes; nothing has changed while none does. */
+	for (int i = 0; i < 100; i++) {
+		ck_assert_int_eq(arrive("192.0.2.1"), DOORMAN_REPLACE);
+		ck_assert_ptr_eq(source, s);
+		ck_assert_int_eq(arrive("192.0.2.1"), DOORMAN_REPLACE);
+		ck_assert_uint_eq(d.inside, DOORMAN_PER_SOURCE);
+		leave(s, DOORMAN_UNPROVEN);
+		ck_assert_int_eq(arrive("192.0.2.1"), DOORMAN_ENTER);
+		ck_assert_uint_eq(s->unproven, DOORMAN_PER_SOURCE);
+	}
+	/* Who has proved himself stays, and at last all have. */
+	for (int i = 0; i < DOORMAN_PER_SOURCE; i++) {
+		ck_assert_int_eq(arrive("192.0.2.1"), DOORMAN_REPLACE);
+		doorman_prove(&d, s);
+	}
+	ck_assert_int_eq(arrive("192.0.2.1"), DOORMAN_REFUSE);
+	doorman_leave(&d, s, DOORMAN_PROVEN, now);
 	ck_assert_int_eq(arrive("192.0.2.1"), DOORMAN_ENTER);
-	leave(source, DOORMAN_UNPROVEN);
-	for (int i = 1; i < DOORMAN_PER_SOURCE; i++)
-		leave(s[i], DOORMAN_UNPROVEN);
+	doorman_prove(&d, s);
+	empty(s);
 	/* Nothing is left of who did no harm. */
 	ck_assert_uint_eq(d.sources.count, 0);
 	ck_assert_uint_eq(d.inside + d.unproven, 0);
@@ -132,35 +160,61 @@ START_TEST(only_a_wrong_mac_is_held_against_a_source)
 }
 END_TEST
 
+/* A source with an authenticated link. */
+static struct doorman_source *link_up(const char *text)
+{
+	ck_assert_int_eq(arrive(text), DOORMAN_ENTER);
+	doorman_up(&d, source);
+	leave(source, DOORMAN_PROVEN);
+	return source;
+}
+
 START_TEST(a_source_with_links_waits_and_is_not_refused)
 {
-	struct doorman_source *s[DOORMAN_QUEUE_PER_SOURCE + 2];
-	ck_assert_int_eq(arrive("192.0.2.1"), DOORMAN_ENTER);
-	doorman_up(&d, source);
-	struct doorman_source *live = source;
-	leave(source, DOORMAN_PROVEN);
-	fail_once("192.0.2.1");
-	/* In its pause it has one handshake at a time; the others wait, and not without end. */
-	ck_assert_int_eq(arrive("192.0.2.1"), DOORMAN_ENTER);
-	for (int i = 0; i < DOORMAN_QUEUE_PER_SOURCE; i++) {
+	struct doorman_source *live = link_up("192.0.2.1");
+	ck_assert_ptr_eq(fill("192.0.2.1", DOORMAN_PER_SOURCE), live);
+	for (int i = 0; i < DOORMAN_QUEUE_PER_SOURCE; i++)
 		ck_assert_int_eq(arrive("192.0.2.1"), DOORMAN_WAIT);
-		s[i] = source;
-	}
 	ck_assert_int_eq(arrive("192.0.2.1"), DOORMAN_REFUSE);
-	ck_assert(!doorman_call(&d, live, now));
-	leave(live, DOORMAN_UNPROVEN);
-	ck_assert(doorman_call(&d, s[0], now));
-	ck_assert(!doorman_call(&d, s[1], now));
-	now += DOORMAN_PENALTY_MIN;
-	for (int i = 1; i < DOORMAN_PER_SOURCE; i++)
-		ck_assert(doorman_call(&d, s[i], now));
-	ck_assert(!doorman_call(&d, s[8], now));
-	for (int i = 0; i < DOORMAN_PER_SOURCE; i++)
-		leave(s[i], DOORMAN_UNPROVEN);
-	for (int i = DOORMAN_PER_SOURCE; i < DOORMAN_QUEUE_PER_SOURCE; i++)
-		doorman_give_up(&d, s[i]);
-	doorman_down(&d, live);
+	ck_assert_int_eq(doorman_call(&d, live), DOORMAN_WAIT);
+	doorman_leave(&d, live, DOORMAN_PROVEN, now);
+	/* Nobody overtakes, and who waited can be replaced by who waits. */
+	ck_assert_int_eq(arrive("192.0.2.1"), DOORMAN_REFUSE);
+	ck_assert_int_eq(doorman_call(&d, live), DOORMAN_ENTER);
+	ck_assert_uint_eq(d.waiting, DOORMAN_QUEUE_PER_SOURCE - 1);
+	ck_assert_int_eq(arrive("192.0.2.1"), DOORMAN_WAIT);
+	ck_assert_int_eq(doorman_call(&d, live), DOORMAN_REPLACE);
+	ck_assert_uint_eq(d.waiting, DOORMAN_QUEUE_PER_SOURCE);
+	doorman_leave(&d, live, DOORMAN_UNPROVEN, now);
+	ck_assert_int_eq(doorman_call(&d, live), DOORMAN_ENTER);
+	doorman_prove(&d, live);
+	ck_assert_int_eq(doorman_call(&d, live), DOORMAN_WAIT);
+	for (int i = 1; i < DOORMAN_QUEUE_PER_SOURCE; i++)
+		doorman_give_up(&d, live);
 	ck_assert_uint_eq(d.waiting, 0);
+	doorman_down(&d, live);
+	empty(live);
+	ck_assert_uint_eq(d.sources.count, 0);
+}
+END_TEST
+
+/* Or a stranger could shut a site out that is linked, with a wrong MAC now and then. */
+START_TEST(a_pause_is_not_for_a_source_with_links)
+{
+	struct doorman_source *live = link_up("192.0.2.1");
+	for (int i = 0; i < 3; i++)
+		fail_once("192.0.2.1");
+	ck_assert_ptr_eq(fill("192.0.2.1", 0), live);
+	ck_assert_int_eq(arrive("192.0.2.1"), DOORMAN_REPLACE);
+	for (int i = 0; i < DOORMAN_PER_SOURCE; i++)
+		leave(live, DOORMAN_UNPROVEN);
+	ck_assert_int_eq(arrive("192.0.2.1"), DOORMAN_ENTER);
+	leave(live, DOORMAN_UNPROVEN);
+	doorman_down(&d, live);
+	ck_assert_int_eq(arrive("192.0.2.1"), DOORMAN_REFUSE);
+	now += 4 * DOORMAN_PENALTY_MIN;
+	ck_assert_int_eq(arrive("192.0.2.1"), DOORMAN_ENTER);
+	leave(source, DOORMAN_UNPROVEN);
 }
 END_TEST
 
@@ -171,11 +225,8 @@ START_TEST(the_queue_is_bounded_for_all_together)
 	int n = 0;
 	for (int i = 0; i < 16; i++) {
 		snprintf(text, sizeof text, "192.0.2.%d", i);
-		ck_assert_int_eq(arrive(text), DOORMAN_ENTER);
-		doorman_up(&d, live[i] = source);
-		leave(source, DOORMAN_PROVEN);
-		fail_once(text);
-		ck_assert_int_eq(arrive(text), DOORMAN_ENTER);
+		live[i] = link_up(text);
+		fill(text, DOORMAN_PER_SOURCE);
 	}
 	for (int i = 0; i < 16; i++) {
 		snprintf(text, sizeof text, "192.0.2.%d", i);
@@ -188,7 +239,7 @@ START_TEST(the_queue_is_bounded_for_all_together)
 	while (n > 0)
 		doorman_give_up(&d, s[--n]);
 	for (int i = 0; i < 16; i++) {
-		leave(live[i], DOORMAN_UNPROVEN);
+		empty(live[i]);
 		doorman_down(&d, live[i]);
 	}
 }
@@ -283,6 +334,7 @@ int main(void)
 	tcase_add_test(t, pauses_grow_and_are_forgotten);
 	tcase_add_test(t, only_a_wrong_mac_is_held_against_a_source);
 	tcase_add_test(t, a_source_with_links_waits_and_is_not_refused);
+	tcase_add_test(t, a_pause_is_not_for_a_source_with_links);
 	tcase_add_test(t, the_queue_is_bounded_for_all_together);
 	tcase_add_test(t, the_crowd_of_strangers_is_bounded);
 	tcase_add_test(t, sources_are_forgotten_the_oldest_first);
