@@ -41,6 +41,7 @@ static struct offers_name *new_name(struct offers *of, const struct folded *want
 		return NULL;
 	}
 	list_init(&name->list);
+	list_init(&name->watchers);
 	name->n = (uint8_t)want->n;
 	memcpy(name->name, want->name, want->n);
 	return name;
@@ -64,6 +65,16 @@ void offers_unref(struct offers *of, struct offers_name *name)
 		return;
 	hash_remove(&of->names, &name->node);
 	mem_free(of->mem, name);
+}
+
+void offers_watch(struct offers_name *name, struct offers_watch *w)
+{
+	list_append(&name->watchers, &w->node);
+}
+
+void offers_unwatch(struct offers_watch *w)
+{
+	list_remove(&w->node);
 }
 
 /* --- offers ------------------------------------------------------------------------------- */
@@ -123,6 +134,10 @@ static int add(struct offerer *by, struct offers_name *name)
 	by->n++;
 	by->changed = true;
 	of->n++;
+	list_each (node, &name->watchers) {
+		struct offers_watch *w = container_of(node, struct offers_watch, node);
+		w->up(w);
+	}
 	return 0;
 }
 

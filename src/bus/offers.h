@@ -39,10 +39,18 @@ struct offerer {
 /* A name that is asked for or served. */
 struct offers_name {
 	struct hash_node node;
-	struct list list; /* struct offer, whose turn is next first */
+	struct list list;     /* struct offer, whose turn is next first */
+	struct list watchers; /* struct offers_watch */
 	size_t n_offers, refs;
 	uint8_t n;
 	char name[]; /* folded */
+};
+
+/* Embedded by whoever wants to know when somebody comes who serves the name. */
+struct offers_watch {
+	struct list node;
+	/* One more serves it.  The name's offers and watchers are not to be changed meanwhile. */
+	void (*up)(struct offers_watch *w);
 };
 
 /* One offerer serves one name. */
@@ -64,6 +72,10 @@ struct offers_name *offers_ref(struct offers *of, const char *name, size_t n);
 
 /* Gives it back.  NULL does nothing. */
 void offers_unref(struct offers *of, struct offers_name *name);
+
+/* Is told from now on; its `up` is set.  To be unwatched before the reference is given back. */
+void offers_watch(struct offers_name *name, struct offers_watch *w);
+void offers_unwatch(struct offers_watch *w);
 
 /* The offerer has had its turn, or cannot take it. */
 void offers_turn(struct offer *o);

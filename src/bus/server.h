@@ -30,7 +30,7 @@ struct server {
 	const struct server_ops *ops;
 	const struct conf_endpoint *conf;
 	const struct conf_service *service; /* whose it is */
-	/* A member has come up that was not there; never called where kick() says no. */
+	/* A member has come up that was not there. */
 	void (*up)(struct server *server);
 	void *owner;
 };
@@ -58,7 +58,7 @@ bool server_is_up(const struct server *server);
 
 /*
  * A session would wait for a member, until then: what is down is tried at once.  False
- * where waiting is of no use.
+ * where that is no reason to wait; who waits for another server is told by up() all the same.
  */
 bool server_kick(struct server *server, uint64_t until);
 

@@ -8,6 +8,8 @@ struct server_bus {
 	struct server server;
 	struct registry *registry;
 	struct offers_name *name;
+	struct offers_watch watch;
+	struct loop_work tell;
 };
 
 static struct server_bus *bus_of(const struct server *server)
@@ -15,11 +17,26 @@ static struct server_bus *bus_of(const struct server *server)
 	return container_of(server, struct server_bus, server);
 }
 
+static void tell(struct loop_work *work)
+{
+	struct server_bus *sb = container_of(work, struct server_bus, tell);
+	sb->server.up(&sb->server);
+}
+
+/* At the end of the turn: sessions are opened when the announcement has been read. */
+static void on_up(struct offers_watch *w)
+{
+	struct server_bus *sb = container_of(w, struct server_bus, watch);
+	loop_defer(sb->registry->bus->loop, &sb->tell);
+}
+
 static void free_it(struct server *server)
 {
 	struct server_bus *sb = bus_of(server);
+	loop_cancel(&sb->tell);
+	offers_unwatch(&sb->watch);
 	offers_unref(&sb->registry->offers, sb->name);
-	mem_free(sb->registry->bus->mem, sb);
+	loop_free_later(sb->registry->bus->loop, sb);
 }
 
 static size_t members(struct server *server, struct server_member *m, size_t room)
@@ -71,6 +88,9 @@ int server_bus_new(struct server **out, const struct server_options *opt)
 		mem_free(mem, sb);
 		return ERR_NOMEM;
 	}
+	sb->watch.up = on_up;
+	offers_watch(sb->name, &sb->watch);
+	loop_work_init(&sb->tell, tell);
 	*out = &sb->server;
 	return 0;
 }

@@ -194,6 +194,17 @@ def test_a_name_beside_an_address(bus):
     assert sorted(bus.connect(url).recv_end()[0]) == sorted(b"nf")
 
 
+def test_who_waits_for_an_address_is_taken_to_a_name(bus):
+    """Nobody is up, and the client waits for the dialled one: the first to come has it."""
+    hub = Hub(bus)
+    url = hub.service("web", "bus:far", bus.address(), "bus:further", connect_timeout="1h")
+    bus.controller.start()
+    client = bus.connect(url)
+    client.silent(0.3)
+    dialler(bus, hub, further=bus.serve(name_server_of("further"))).start()
+    assert client.recv_end() == (b"further", FIN)
+
+
 def test_segment_killed_in_mid_stream(bus):
     """Its sessions are reset; new ones go to the others at once; it comes back."""
     hub = Hub(bus)

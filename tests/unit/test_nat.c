@@ -114,6 +114,36 @@ START_TEST(the_roster_changes)
 }
 END_TEST
 
+/* A client waits for a server that is dialled, and a segment comes that serves it. */
+START_TEST(who_waits_is_told_of_whoever_comes)
+{
+	static const char *const names[][2] = {{"x", "a"}, {"a", "x"}};
+	int hub = rig_port(&r), bind = rig_port(&r), nobody = rig_port(&r), b = rig_port(&r);
+	int listener = rig_listen(b), clients[3];
+	struct rig_node *con = rig_start(&r, CONF_CONTROLLER,
+		"[Cloudbus]\nlisten=tcp://127.0.0.1:%d\n"
+		"[web]\nbind=tcp://127.0.0.1:%d\nconnect_timeout=1h\n"
+		"server=bus:%s\nserver=tcp://127.0.0.1:%d\nserver=bus:%s\n",
+		hub, bind, names[_i][0], nobody, names[_i][1]);
+	for (int i = 0; i < 3; i++)
+		clients[i] = rig_connect(bind);
+	RIG_UNTIL(&r, con->bus.n_sessions == 3);
+	(void)rig_start(&r, CONF_SEGMENT,
+		"[Cloudbus]\nconnect=tcp://127.0.0.1:%d\n[a]\nserver=tcp://127.0.0.1:%d\n", hub, b);
+	for (int i = 0; i < 3; i++) {
+		int backend = rig_accept(&r, listener);
+		rig_send(&r, backend, "here", 4);
+		close(backend);
+	}
+	for (int i = 0; i < 3; i++) {
+		rig_expect(&r, clients[i], "here", 4);
+		rig_expect_end(&r, clients[i]);
+		close(clients[i]);
+	}
+	close(listener);
+}
+END_TEST
+
 /* Whichever allocation fails: nothing breaks and nothing leaks. */
 START_TEST(case39_no_memory)
 {
@@ -146,6 +176,7 @@ int main(void)
 	tcase_set_timeout(tc, 0);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, the_roster_changes);
+	tcase_add_loop_test(tc, who_waits_is_told_of_whoever_comes, 0, 2);
 	tcase_add_test(tc, case39_no_memory);
 	suite_add_tcase(s, tc);
 	return unit_main(s);

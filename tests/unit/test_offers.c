@@ -77,6 +77,39 @@ START_TEST(a_name_outlives_its_offers)
 }
 END_TEST
 
+struct counter {
+	struct offers_watch watch;
+	int n;
+};
+
+static void on_up(struct offers_watch *w)
+{
+	container_of(w, struct counter, watch)->n++;
+}
+
+/* Each that comes is told of, none that was there already, and nobody after unwatching. */
+START_TEST(who_watches_is_told)
+{
+	struct offers_name *name = offers_ref(&of, "a", 1);
+	struct counter c[2] = {{.watch.up = on_up}, {.watch.up = on_up}};
+	ck_assert_int_eq(serve(&by[0], "a", false), 0);
+	offers_watch(name, &c[0].watch);
+	offers_watch(name, &c[1].watch);
+	ck_assert_int_eq(serve(&by[0], "A", true), 0);
+	ck_assert_int_eq(serve(&by[0], "b", true), 0);
+	ck_assert_int_eq(c[0].n, 0);
+	ck_assert_int_eq(serve(&by[1], "A", true), 0);
+	ck_assert_int_eq(c[0].n, 1);
+	offers_unwatch(&c[0].watch);
+	offerer_clear(&by[1]);
+	ck_assert_int_eq(serve(&by[1], "a", false), 0);
+	ck_assert_int_eq(c[0].n, 1);
+	ck_assert_int_eq(c[1].n, 2);
+	offers_unwatch(&c[1].watch);
+	offers_unref(&of, name);
+}
+END_TEST
+
 START_TEST(turns)
 {
 	struct offers_name *name = offers_ref(&of, "a", 1);
@@ -168,6 +201,7 @@ int main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, names_are_folded);
 	tcase_add_test(t, a_name_outlives_its_offers);
+	tcase_add_test(t, who_watches_is_told);
 	tcase_add_test(t, turns);
 	tcase_add_test(t, versions);
 	tcase_add_test(t, limits);
