@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "conf/conf_equal.h"
 
 #include <errno.h>
 #include <string.h>
@@ -153,11 +154,23 @@ static void end_at_once(struct transport *t, const char *why)
 	transport_kill(t, "the peer is not let in any more");
 }
 
-/* Only the times: what it says was believed. */
+/* Whether it is on the list, and was ended for that: at once, even where its token has expired. */
+static bool end_if_revoked(struct transport *t)
+{
+	const struct revoked *list = t->bus->guard->keyring.now->credentials->revoked;
+	bool is = revoked_has(list, secure_peer(t->sealed->secure));
+	if (is)
+		end_at_once(t, "it is revoked");
+	return is;
+}
+
+/* Only the times: what it says was believed.  And the list: there may have been no memory. */
 static void watch_peer(struct transport *t, int64_t now)
 {
 	char why[WHY_MAX], text[ADDR_TEXT_MAX];
 	const struct token *token = secure_peer(t->sealed->secure);
+	if (end_if_revoked(t))
+		return;
 	if (token_check_time(token, now, why) != 0) {
 		expel(t, why);
 		return;
@@ -172,6 +185,8 @@ static void watch_peer(struct transport *t, int64_t now)
 static void judge_anew(struct transport *t, int64_t now)
 {
 	char why[WHY_MAX];
+	if (end_if_revoked(t))
+		return;
 	int rc = secure_judge(t->sealed->secure, &t->bus->guard->keyring, now, why);
 	if (rc == ERR_TIMEOUT || rc == ERR_AGAIN)
 		expel(t, why);
@@ -310,21 +325,37 @@ static void on_timer(struct timer *timer)
 	set_timer(g, now);
 }
 
+static void load_list(struct guard *g)
+{
+	char why[WHY_MAX];
+	if (keyring_reload_list(&g->keyring, why) != 0)
+		log_error("the revocation list was not reloaded, the old one stays in force: %s",
+			why);
+}
+
+/* Neither waits for the other: see keyring.h. */
 void guard_reload(struct guard *g)
 {
 	char why[WHY_MAX];
-	unsigned changes;
+	unsigned changes = 0;
 	int64_t now = wall_now();
-	int rc = keyring_reload(&g->keyring, now, &changes, why);
-	if (rc != 0) {
+	if (keyring_reload(&g->keyring, now, &changes, why) == 0)
+		g->look = next_look(g, now);
+	else
 		log_error("the keys and tokens were not reloaded, the old ones stay in force: %s",
 			why);
-		return;
-	}
+	load_list(g);
 	adopted(g, changes, now);
-	g->look = next_look(g, now);
 	watch_own(g, now);
 	set_timer(g, now);
+}
+
+void guard_reload_list(struct guard *g)
+{
+	int64_t now = wall_now();
+	load_list(g);
+	adopted(g, 0, now);
+	watch_own(g, now);
 }
 
 /* --- life
@@ -339,6 +370,22 @@ struct credentials_source guard_source(const struct conf *conf, struct mem *mem)
 		.role = conf->role == CONF_CONTROLLER ? TOKEN_CONTROLLER : TOKEN_SEGMENT,
 		.now = wall_now(),
 		.mem = mem};
+}
+
+int guard_prepare(const struct guard *g, const struct conf *conf, char why[static WHY_MAX])
+{
+	struct bus *bus = g->bus;
+	struct credentials_source source = guard_source(conf, bus->mem);
+	struct credentials *c = NULL;
+	struct revoked *list = NULL;
+	int rc = 0;
+	if (!conf_equal_keys(bus->conf, conf))
+		rc = credentials_load_keys(&c, &source, why);
+	if (rc == 0 && !conf_equal_revoked(bus->conf, conf))
+		rc = credentials_load_list(&list, &source, why);
+	credentials_free(c);
+	revoked_free(list);
+	return rc;
 }
 
 void guard_use(struct guard *g)

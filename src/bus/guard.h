@@ -48,6 +48,12 @@ struct credentials_source guard_source(const struct conf *conf, struct mem *mem)
 int guard_new(
 	struct guard **out, struct bus *bus, const struct conf *conf, char why[static WHY_MAX]);
 
+/*
+ * Whether those files of another configuration that the present one does not name can be used.
+ * 0, or as guard_new().
+ */
+int guard_prepare(const struct guard *g, const struct conf *conf, char why[static WHY_MAX]);
+
 /* The files are those that the bus's present configuration names: for guard_reload(). */
 void guard_use(struct guard *g);
 
@@ -56,9 +62,13 @@ void guard_free(struct guard *g);
 
 /*
  * Loads the files again, tells the peers of a fresh token, and judges every peer anew.
- * A file that is bad is logged, and everything stays as it was.
+ * A file that is bad is logged, and what it is part of stays as it was: trust, identity and
+ * token, or the revocation list.
  */
 void guard_reload(struct guard *g);
+
+/* Loads the revocation list again, and nothing else: who is on it goes.  Likewise. */
+void guard_reload_list(struct guard *g);
 
 /* What the peers of this node must be: controllers of a segment, segments of a controller. */
 enum token_role guard_peer_role(const struct bus *bus);

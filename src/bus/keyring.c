@@ -27,7 +27,7 @@ static int load(struct keyset **out, const struct credentials_source *source, ch
 		return why_say(why, ERR_NOMEM, "no memory that can be locked for the keys");
 	memset(set, 0, sizeof *set);
 	set->refs = 1;
-	int rc = credentials_load(&set->credentials, source, why);
+	int rc = credentials_load_keys(&set->credentials, source, why);
 	if (rc != 0) {
 		sodium_free(set);
 		return rc;
@@ -86,10 +86,29 @@ int keyring_init(
 	int rc = load(&set, &k->source, why);
 	if (rc != 0)
 		return rc;
-	if (adopt(k, set) == 0)
-		return 0;
-	keyring_drop(set);
-	return why_say(why, ERR_NOMEM, "out of memory");
+	rc = credentials_load_list(&set->credentials->revoked, source, why);
+	if (rc == 0 && adopt(k, set) != 0)
+		rc = why_say(why, ERR_NOMEM, "out of memory");
+	if (rc != 0)
+		keyring_drop(set);
+	return rc;
+}
+
+int keyring_reload_list(struct keyring *k, char why[static WHY_MAX])
+{
+	struct revoked *list;
+	int rc = credentials_load_list(&list, &k->source, why);
+	if (rc != 0)
+		return rc;
+	revoked_free(k->now->credentials->revoked);
+	k->now->credentials->revoked = list;
+	return 0;
+}
+
+static void move_list(struct credentials *to, struct credentials *from)
+{
+	to->revoked = from->revoked;
+	from->revoked = NULL;
 }
 
 int keyring_reload(struct keyring *k, int64_t now, unsigned *changes, char why[static WHY_MAX])
@@ -99,12 +118,14 @@ int keyring_reload(struct keyring *k, int64_t now, unsigned *changes, char why[s
 	int rc = load(&set, &k->source, why);
 	if (rc != 0)
 		return rc;
-	const struct credentials *a = k->now->credentials, *b = set->credentials;
+	struct credentials *a = k->now->credentials, *b = set->credentials;
 	bool same_token =
 		a->token_n == b->token_n && memcmp(a->token_text, b->token_text, b->token_n) == 0;
 	bool same_key = memcmp(a->identity.public, b->identity.public, KEYFILE_KEY) == 0;
 	set->generation = k->now->generation + (same_token ? 0 : 1);
+	move_list(b, a);
 	if (adopt(k, set) != 0) {
+		move_list(a, b);
 		keyring_drop(set);
 		return why_say(why, ERR_NOMEM, "out of memory");
 	}

@@ -1,10 +1,12 @@
 /*
- * keyring - the keys and the token that this node uses now.
+ * keyring - the keys and the token that this node uses now, and whom it believes no more.
  *
  * Made from the files that [Cloudbus] names, and made anew by keyring_reload(): the old
  * set stays in force where a new file is bad, and until the last handshake that uses it is
- * over.  The gates, which know the first messages that were seen, outlive the sets as long
- * as the network secret stays the same.
+ * over.  The revocation list is not part of that: it is read by keyring_reload_list(), so that
+ * nobody who is revoked stays because another file is bad, and a list that is bad keeps no
+ * fresh token away.  The gates, which know the first messages that were seen, outlive the sets as
+ * long as the network secret stays the same.
  *
  * All secrets are in memory that is locked, and are wiped when they are given up.
  */
@@ -19,8 +21,8 @@
 /* One generation.  Its secrets are not to be kept beyond keyring_drop(). */
 struct keyset {
 	unsigned refs;
-	unsigned generation; /* another token has another number */
-	struct credentials *credentials;
+	unsigned generation;             /* another token has another number */
+	struct credentials *credentials; /* the list is that of the keyring's present set */
 	uint8_t mac_key[KEYFILE_TRUST_KEYS][GATE_KEY]; /* of each network secret */
 	uint8_t psk[KEYFILE_TRUST_KEYS][GATE_KEY];
 };
@@ -45,10 +47,13 @@ enum keyring_change {
 };
 
 /*
- * Loads them again; now: seconds since 1970.  0 and *changes; or an error with why, and
- * everything stays as it was.
+ * Loads trust, identity and token again; now: seconds since 1970.  0 and *changes; or an error
+ * with why, and everything stays as it was.
  */
 int keyring_reload(struct keyring *k, int64_t now, unsigned *changes, char why[static WHY_MAX]);
+
+/* Loads the list again: 0; or an error with why, and the old one stays in force. */
+int keyring_reload_list(struct keyring *k, char why[static WHY_MAX]);
 
 /* The present set, held until keyring_drop(). */
 struct keyset *keyring_hold(struct keyring *k);

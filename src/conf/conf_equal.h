@@ -14,8 +14,9 @@ bool conf_equal_endpoint(const struct conf_endpoint *a, const struct conf_endpoi
 /* Everything but the name of the section. */
 bool conf_equal_service(const struct conf_service *a, const struct conf_service *b);
 
-/* The files of keys, tokens and revocations. */
-bool conf_equal_files(const struct conf *a, const struct conf *b);
+/* The files of keys and tokens; of revocations. */
+bool conf_equal_keys(const struct conf *a, const struct conf *b);
+bool conf_equal_revoked(const struct conf *a, const struct conf *b);
 
 /* The user, the group, the hardening: what only a start can change. */
 bool conf_equal_process(const struct conf *a, const struct conf *b);

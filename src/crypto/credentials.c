@@ -103,22 +103,23 @@ static int load_token(
 	return rc;
 }
 
-static int load_revoked(
-	struct credentials *c, const struct credentials_source *src, char why[static WHY_MAX])
+int credentials_load_list(
+	struct revoked **out, const struct credentials_source *src, char why[static WHY_MAX])
 {
 	const struct secretfile_rules rules = {SECRETFILE_PUBLIC, REVOKED_FILE_MAX, src->owner};
 	struct secretfile f;
+	*out = NULL;
 	if (src->revoked == NULL)
 		return 0;
 	int rc = secretfile_read(&f, src->revoked, &rules, why);
 	if (rc == 0)
-		rc = revoked_parse(&c->revoked, &(struct keyfile_text){src->revoked, f.text, f.n},
-			src->seed, c->mem, why);
+		rc = revoked_parse(out, &(struct keyfile_text){src->revoked, f.text, f.n},
+			src->seed, src->mem, why);
 	secretfile_wipe(&f);
 	return rc;
 }
 
-int credentials_load(
+int credentials_load_keys(
 	struct credentials **out, const struct credentials_source *src, char why[static WHY_MAX])
 {
 	*out = NULL;
@@ -132,13 +133,24 @@ int credentials_load(
 		rc = load_identity(c, src, why);
 	if (rc == 0)
 		rc = load_token(c, src, why);
-	if (rc == 0)
-		rc = load_revoked(c, src, why);
 	if (rc != 0) {
 		credentials_free(c);
 		c = NULL;
 	}
 	*out = c;
+	return rc;
+}
+
+int credentials_load(
+	struct credentials **out, const struct credentials_source *src, char why[static WHY_MAX])
+{
+	int rc = credentials_load_keys(out, src, why);
+	if (rc == 0)
+		rc = credentials_load_list(&(*out)->revoked, src, why);
+	if (rc != 0) {
+		credentials_free(*out);
+		*out = NULL;
+	}
 	return rc;
 }
 

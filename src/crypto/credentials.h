@@ -2,8 +2,9 @@
  * credentials - all that a node needs to prove who it is and to judge its peers: trust,
  * identity, token and revocation list, loaded together and checked against one another.
  *
- * A value that does not change.  A reload makes another, and the old one is freed when no
- * handshake uses it any more.  Secrets in it are locked in memory and wiped with it.
+ * Trust, identity and token are one thing, as they must fit each other: a value that does not
+ * change.  A reload makes another, and the old one is freed when no handshake uses it any more.
+ * The list is another thing, and exchanged as a whole.  Secrets are locked in memory and wiped.
  */
 #ifndef CB_CRYPTO_CREDENTIALS_H
 #define CB_CRYPTO_CREDENTIALS_H
@@ -43,6 +44,17 @@ struct credentials_source {
  */
 int credentials_load(
 	struct credentials **out, const struct credentials_source *src, char why[static WHY_MAX]);
+
+/* As credentials_load, but for the list, of which there is none then. */
+int credentials_load_keys(
+	struct credentials **out, const struct credentials_source *src, char why[static WHY_MAX]);
+
+/*
+ * The list alone: 0 and *out, for revoked_free, which is NULL where no path is named; or an error
+ * as of credentials_load, and *out is NULL.
+ */
+int credentials_load_list(
+	struct revoked **out, const struct credentials_source *src, char why[static WHY_MAX]);
 
 /*
  * Reads the text of a token, without the blanks and newlines around it: 0, or as

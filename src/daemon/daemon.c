@@ -102,12 +102,8 @@ static int prepare_keys(struct daemon *d, const struct conf *conf, bool *made)
 	if (d->bus.guard == NULL) {
 		rc = guard_new(&g, &d->bus, conf, why);
 		*made = rc == 0;
-	} else if (!conf_equal_files(d->bus.conf, conf)) {
-		struct credentials *c;
-		struct credentials_source source = guard_source(conf, d->bus.mem);
-		rc = credentials_load(&c, &source, why);
-		if (rc == 0)
-			credentials_free(c);
+	} else {
+		rc = guard_prepare(d->bus.guard, conf, why);
 	}
 	if (rc != 0)
 		log_error("%s", why);
@@ -144,12 +140,20 @@ static int change_to(struct daemon *d, struct conf *conf, struct node_changes *c
 	return 0;
 }
 
+/* Who is revoked goes, whatever is wrong with the configuration. */
+static void drop_revoked(struct daemon *d)
+{
+	if (d->bus.guard != NULL)
+		guard_reload_list(d->bus.guard);
+}
+
 static void reload(struct daemon *d)
 {
 	struct node_changes n;
 	struct conf *conf;
 	if (d->draining) {
 		log_notice("SIGHUP: draining: the configuration is not read again");
+		drop_revoked(d);
 		return;
 	}
 	int rc = load_file(&conf, d->role, d->file, log_report, NULL);
@@ -157,6 +161,7 @@ static void reload(struct daemon *d)
 		rc = change_to(d, conf, &n);
 	if (rc != 0) {
 		conf_free(conf);
+		drop_revoked(d);
 		log_error(
 			"SIGHUP: nothing was changed; the configuration before it stays in force");
 		return;

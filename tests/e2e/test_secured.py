@@ -268,6 +268,83 @@ def test_revoked_while_it_is_used(bus):
     assert not bus.controller.daemon.logged(": revoked")  # which is nobody's business
 
 
+@pytest.mark.parametrize("wrong", ["key", "token", "trust", "ini", "other token", "draining"])
+def test_case_47_who_is_revoked_goes_whatever_is_wrong_beside(bus, wrong):
+    """A reload that is refused, or files that are, or a drain: the list counts."""
+    backend = bus.listen()
+    service = bus.service(backend, name="any", link="bus")
+    segment = service.segments[0]
+    bus.keys.revoke("# nobody yet")
+    segment.options["revoked"] = bus.keys.folder / "revoked"
+    bus.start()
+    client, server = bus.pair(service, backend)
+    client.send(b"x")
+    assert server.recv_exactly(1) == b"x"
+    bus.keys.revoke("controller")
+    if wrong == "ini":
+        segment.options["nonsense"] = "1"
+        segment.reload(good=False)
+    elif wrong == "other token":
+        segment.options["token"] = bus.keys.folder / "nothing.token"
+        segment.reload(good=False)
+    elif wrong == "draining":
+        segment.daemon.terminate()
+        segment.daemon.wait_log("draining: no new sessions")
+        segment.daemon.signal(signal.SIGHUP)
+    else:
+        name = "trust" if wrong == "trust" else f"{segment.name}.{wrong}"
+        (bus.keys.folder / name).write_text("nonsense\n")
+        segment.reload()
+        assert segment.daemon.logged(r"error: .*keys and tokens were not reloaded.*expected|error: "
+                                     rf".*keys and tokens were not reloaded.*{name}")
+    assert client.recv_end() == (b"", RST)
+    assert server.recv_end() == (b"", RST)
+    segment.daemon.wait_log(r"let in no more: it is revoked")
+
+
+def test_a_list_named_by_a_reload_counts_whatever_the_token_file_is(bus):
+    backend = bus.listen()
+    service = bus.service(backend, name="any", link="bus")
+    segment = service.segments[0]
+    bus.start()
+    client, server = bus.pair(service, backend)
+    client.send(b"x")
+    assert server.recv_exactly(1) == b"x"
+    (bus.keys.folder / f"{segment.name}.token").write_text("nonsense\n")
+    bus.keys.revoke("controller")
+    segment.options["revoked"] = bus.keys.folder / "revoked"
+    segment.reload()
+    assert segment.daemon.logged("error: .*keys and tokens were not reloaded")
+    assert client.recv_end() == (b"", RST)
+    assert server.recv_end() == (b"", RST)
+
+
+def test_a_bad_list_lets_nobody_in_again(bus):
+    """The list before it stays, and the log says so; a fresh token is taken all the same."""
+    service = secured(bus)
+    segment = bus.segments[0]
+    bus.keys.revoke("# nobody yet")
+    segment.options["revoked"] = bus.keys.folder / "revoked"
+    bus.start()
+    works(bus, service)
+    bus.keys.revoke("controller")
+    segment.reload()
+    segment.daemon.wait_log(r"refused: .*revoked")
+    bus.keys.revoke("# a line", "that is bad")
+    bus.keys.issue(segment.name, "segment", ttl="2d")
+    segment.reload()
+    assert segment.daemon.logged(r"error: the revocation list was not reloaded, the old one stays "
+                                 r"in force: \S+revoked:2: ")
+    assert segment.daemon.logged("a fresh token is in force")
+    before = len(segment.daemon.logged_all(r"refused: .*revoked"))
+    eventually(lambda: len(segment.daemon.logged_all(r"refused: .*revoked")) > before,
+               "the next attempt is refused too")
+    bus.keys.revoke("# nobody any more")
+    segment.reload()
+    bus.wait_links()
+    works(bus, service)
+
+
 def test_case_34_a_fresh_token_under_load(bus):
     """Tokens change on both sides, again and again, and no session notices."""
     backend = bus.listen()

@@ -105,9 +105,9 @@ static void tear_down(void)
 	ck_assert_uint_eq(m.live, 0);
 }
 
-static int load_at(int64_t now, const char *revoked)
+static struct credentials_source source_at(int64_t now, const char *revoked)
 {
-	const struct credentials_source src = {.trust = path("trust"),
+	return (struct credentials_source){.trust = path("trust"),
 		.identity = path("key"),
 		.token = path("token"),
 		.revoked = revoked,
@@ -115,6 +115,11 @@ static int load_at(int64_t now, const char *revoked)
 		.now = now,
 		.seed = 5,
 		.mem = &m.mem};
+}
+
+static int load_at(int64_t now, const char *revoked)
+{
+	const struct credentials_source src = source_at(now, revoked);
 	credentials_free(c);
 	return credentials_load(&c, &src, why);
 }
@@ -193,6 +198,25 @@ START_TEST(a_bad_list_is_named)
 	ck_assert_int_eq(load_at(NOW, path("revoked")), ERR_INVALID);
 	ck_assert_ptr_null(c);
 	ck_assert_ptr_nonnull(strstr(why, "/revoked:2: "));
+	/* The keys are good. */
+	struct credentials_source src = source_at(NOW, path("revoked"));
+	struct revoked *list;
+	ck_assert_int_eq(credentials_load_keys(&c, &src, why), 0);
+	ck_assert_ptr_null(c->revoked);
+	ck_assert_int_eq(credentials_load_list(&list, &src, why), ERR_INVALID);
+	ck_assert_ptr_null(list);
+	/* And the list may be, where the keys are not. */
+	put("revoked", "seg-9\n");
+	put("token", "no token");
+	credentials_free(c);
+	ck_assert_int_eq(credentials_load_keys(&c, &src, why), ERR_INVALID);
+	ck_assert_ptr_null(c);
+	ck_assert_int_eq(credentials_load_list(&list, &src, why), 0);
+	ck_assert_uint_eq(revoked_count(list), 1);
+	revoked_free(list);
+	src.revoked = NULL;
+	ck_assert_int_eq(credentials_load_list(&list, &src, why), 0);
+	ck_assert_ptr_null(list);
 }
 END_TEST
 

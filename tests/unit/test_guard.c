@@ -14,7 +14,7 @@
 static struct rig r;
 static struct cluster cluster;
 static struct rig_node *segment, *controller;
-static int port, segment_port, backend_port, listener;
+static int port, segment_port, backend_port, listener, client, server;
 
 static struct cluster_node ctl, seg;
 static const char *drain_timeout;
@@ -258,6 +258,69 @@ START_TEST(who_is_revoked_is_gone)
 }
 END_TEST
 
+/* Another file that is bad does not keep who is revoked. */
+START_TEST(who_is_revoked_is_gone_whatever_else_is_bad)
+{
+	static const char *const files[] = {"trust", "seg.key", "seg.token"};
+	start_both();
+	struct keyset *set = segment->bus.guard->keyring.now;
+	cluster_write(&cluster, files[_i], "nonsense\n");
+	cluster_write(&cluster, "revoked", "ctl\n");
+	guard_reload(segment->bus.guard);
+	ck_assert_ptr_eq(segment->bus.guard->keyring.now, set);
+	RIG_UNTIL(&r, segment->bus.n_transports == 0);
+}
+END_TEST
+
+/* Nor does a list that is bad believe anybody again, or keep a fresh token away. */
+START_TEST(a_bad_list_revokes_whom_the_old_one_does)
+{
+	char name[CLUSTER_PATH];
+	start_both();
+	cluster_write(&cluster, "revoked", "ctl\n");
+	guard_reload(segment->bus.guard);
+	for (int i = 0; i < 2; i++) {
+		if (i == 0)
+			cluster_write(&cluster, "revoked", "seg\na b\n");
+		else
+			ck_assert_int_eq(unlink(cluster_path(&cluster, name, "revoked", "")), 0);
+		seg.ends = cluster_now() + (i + 2) * 86400;
+		cluster_add(&cluster, &seg);
+		guard_reload(segment->bus.guard);
+		const struct credentials *c = segment->bus.guard->keyring.now->credentials;
+		ck_assert_int_eq(c->token->expires, seg.ends);
+		ck_assert_uint_eq(revoked_count(c->revoked), 1);
+		struct token who = {.node = "ctl", .id = "x"};
+		ck_assert(revoked_has(c->revoked, &who));
+	}
+	ck_assert(!is_up(segment));
+	cluster_write(&cluster, "revoked", "");
+	guard_reload(segment->bus.guard);
+	RIG_UNTIL(&r, is_up(controller) && is_up(segment));
+}
+END_TEST
+
+/* One whose token has expired as well gets no time for its sessions. */
+START_TEST(who_is_revoked_does_not_drain)
+{
+	drain_timeout = "60s";
+	ctl.ends = cluster_now() - 20;
+	cluster_add(&cluster, &ctl);
+	start_both();
+	client = rig_connect(port);
+	server = rig_accept(&r, listener);
+	fast_set_wall(15);
+	RIG_UNTIL(&r, the_transport(segment)->sealed->expelled);
+	cluster_write(&cluster, "revoked", "ctl\n");
+	guard_reload_list(segment->bus.guard);
+	RIG_UNTIL(&r, segment->bus.n_transports == 0);
+	rig_expect_reset(&r, client);
+	rig_expect_reset(&r, server);
+	close(client);
+	close(server);
+}
+END_TEST
+
 START_TEST(a_bad_file_changes_nothing)
 {
 	start_both();
@@ -308,8 +371,6 @@ START_TEST(nothing_is_sent_behind_close)
 	ck_assert_msg(spied_why == NULL, "%s", spied_why);
 }
 END_TEST
-
-static int client, server;
 
 static void begin_session(void)
 {
@@ -437,6 +498,9 @@ int main(void)
 	tcase_add_test(t, what_the_opener_does_not_check_the_other_side_does);
 	tcase_add_test(t, case_34_a_fresh_token_is_told);
 	tcase_add_test(t, who_is_revoked_is_gone);
+	tcase_add_loop_test(t, who_is_revoked_is_gone_whatever_else_is_bad, 0, 3);
+	tcase_add_test(t, a_bad_list_revokes_whom_the_old_one_does);
+	tcase_add_test(t, who_is_revoked_does_not_drain);
 	tcase_add_test(t, a_bad_file_changes_nothing);
 	tcase_add_test(t, nothing_is_sent_behind_close);
 	tcase_add_test(t, case_34_a_fresh_token_in_the_last_moment);
