@@ -10,7 +10,8 @@ top=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 . "$top/tests/setup.sh"
 
 readonly PACKAGES=(gcc libc6-dev make autoconf automake pkg-config libc-ares-dev
-	libsodium-dev libssl-dev libjansson-dev libinih-dev python3 curl)
+	libsodium-dev libssl-dev libjansson-dev libinih-dev libseccomp-dev libmicrohttpd-dev
+	python3 curl)
 readonly DEADLINE=30 # seconds for anything that is waited for
 readonly TRIES=20    # how often what another program may spoil is begun anew
 

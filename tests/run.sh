@@ -31,7 +31,8 @@ top=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 readonly ALL=(gcc libsodium install quickstart e2e clang warnings sanitizers e2e-san dist)
 readonly QUICK=(gcc libsodium install)
 readonly BUILD_PACKAGES=(gcc libc6-dev binutils make autoconf automake pkg-config
-	libc-ares-dev libsodium-dev libssl-dev libjansson-dev libinih-dev libseccomp-dev check)
+	libc-ares-dev libsodium-dev libssl-dev libjansson-dev libinih-dev libseccomp-dev
+	libmicrohttpd-dev check)
 readonly TEST_PACKAGES=(clang xz-utils curl openssl python3 python3-pytest
 	python3-pytest-xdist iproute2 redis-server redis-tools postgresql postgresql-client
 	faketime)

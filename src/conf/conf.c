@@ -293,6 +293,7 @@ void conf_free(struct conf *conf)
 	mem_free(mem, conf->identity);
 	mem_free(mem, conf->token);
 	mem_free(mem, conf->revoked);
+	conf_field_free_endpoint(mem, &conf->metrics);
 	mem_free(mem, conf->user.name);
 	mem_free(mem, conf->group.name);
 	mem_free(mem, conf->dns);

@@ -93,6 +93,7 @@ struct conf {
 	uint64_t max_window;                  /* bytes, a stream's ceiling */
 	uint32_t transports;                  /* of one link over a long path */
 	enum log_level log_level;
+	struct conf_endpoint metrics;    /* where they are served; without text: nowhere */
 	struct conf_account user, group; /* whom to run as */
 	bool hardening;                  /* false: for debugging */
 	bool secured;                    /* an address of it is */
@@ -138,6 +139,7 @@ enum conf_type {
 	CONF_RESOLVER,        /* appended to dns */
 	CONF_NAME,            /* char *, 1 .. CONF_NAME_MAX bytes of UTF-8 */
 	CONF_PATH,            /* char *, a file; beside the text's own where it is relative */
+	CONF_METRICS,         /* struct conf_endpoint, a literal address, never bus:// */
 	CONF_ACCOUNT,         /* struct conf_account */
 	CONF_SWITCH,          /* bool */
 	CONF_MODE,            /* enum conf_mode */

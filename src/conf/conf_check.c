@@ -131,6 +131,29 @@ static struct conf_place global_place(unsigned line)
 		.line = line, .section = global_name, .section_n = sizeof global_name - 1};
 }
 
+/* Nobody else of the file may have the address of the metrics. */
+static void check_metrics(struct state *st)
+{
+	const struct conf *c = st->conf;
+	struct conf_place at = global_place(c->metrics.line);
+	at.key = "metrics";
+	at.value = c->metrics.text;
+	if (c->metrics.text == NULL)
+		return;
+	for (size_t i = 0; i < c->n_listens; i++) {
+		if (addr_equal(&c->listens[i].addr, &c->metrics.addr))
+			conf_errors_add(st->errors, &at, "segments dial to it, as line %u says",
+				c->listens[i].line);
+	}
+	for (size_t i = 0; i < c->n_services; i++) {
+		const struct conf_endpoint *bind = &c->services[i].bind;
+		if (bind->text == NULL || !addr_equal(&bind->addr, &c->metrics.addr))
+			continue;
+		conf_errors_add(st->errors, &at, "a service binds it in line %u", bind->line);
+		return;
+	}
+}
+
 static void check_global(struct state *st)
 {
 	const struct conf *c = st->conf;
@@ -260,8 +283,10 @@ int conf_check_services(
 	hash_init(&st.binds, conf->mem);
 	for (size_t i = 0; i < conf->n_services && rc == 0; i++)
 		rc = check_service(&st, i);
-	if (rc == 0)
+	if (rc == 0) {
 		check_global(&st);
+		check_metrics(&st);
+	}
 	conf->secured = st.secured;
 	hash_fini(&st.names);
 	hash_fini(&st.binds);

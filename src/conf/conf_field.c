@@ -1,5 +1,7 @@
 #include "conf/conf_field.h"
 
+#include "config.h"
+
 #include "base/err.h"
 #include "conf/conf_value.h"
 
@@ -230,6 +232,20 @@ static int set_number(const struct conf_field *f, void *field, const char **expe
 	return 0;
 }
 
+static int set_metrics(const struct conf_field *f, struct conf_endpoint *out, const char **expected)
+{
+#ifdef HAVE_MICROHTTPD
+	return set_endpoint(f, out, expected);
+#else
+	(void)out;
+	(void)expected;
+	conf_errors_add(f->errors, f->at,
+		"this program was built without libmicrohttpd, which serves metrics (configure "
+		"--without-metrics)");
+	return 0;
+#endif
+}
+
 /* As conf_field_set(), but ERR_INVALID where *expected says what was. */
 static int set(const struct conf_field *f, const char **expected)
 {
@@ -255,6 +271,8 @@ static int set(const struct conf_field *f, const char **expected)
 		return conf_field_copy(f->conf->mem, field, text, strlen(text));
 	case CONF_PATH:
 		return set_path(f, field);
+	case CONF_METRICS:
+		return set_metrics(f, field, expected);
 	case CONF_ACCOUNT:
 		return set_account(f, field);
 	case CONF_SWITCH:

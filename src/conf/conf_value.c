@@ -253,7 +253,7 @@ static int parse_tcp(struct conf_value_address *out, enum conf_type type, const 
 		return 0;
 	if (check_host(host, n, expected) != 0)
 		return ERR_INVALID;
-	if (type == CONF_BIND || type == CONF_LISTEN) {
+	if (type == CONF_BIND || type == CONF_LISTEN || type == CONF_METRICS) {
 		*expected = "an IPv4 or [IPv6] address here, not a host name";
 		return ERR_INVALID;
 	}

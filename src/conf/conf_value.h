@@ -42,7 +42,10 @@ struct conf_value_address {
 /* The name in bus:NAME, which is no address; NULL where the text is something else. */
 const char *conf_value_bus_name(const char *text);
 
-/* An address; of CONF_BIND and CONF_LISTEN a literal one, otherwise perhaps a host's name. */
+/*
+ * An address; of CONF_BIND, CONF_LISTEN and CONF_METRICS a literal one, otherwise perhaps a host's
+ * name.
+ */
 int conf_value_address(struct conf_value_address *out, enum conf_type type, const char *text,
 	const char **expected);
 

@@ -8,8 +8,10 @@
 #include "bus/node.h"
 #include "conf/conf_equal.h"
 #include "crypto/aead.h"
+#include "daemon/exporter.h"
 #include "daemon/harden.h"
 #include "daemon/load.h"
+#include "daemon/metrics.h"
 #include "daemon/options.h"
 #include "daemon/privileges.h"
 #include "net/resolver.h"
@@ -30,6 +32,7 @@ struct daemon {
 	struct conf *conf; /* of the start; what counts now is bus.conf */
 	struct bus bus;
 	struct node *node;
+	struct exporter *exporter; /* NULL: no metrics */
 	struct loop_fd signals;
 	struct timer drain;
 	bool draining;
@@ -110,11 +113,19 @@ static int prepare_keys(struct daemon *d, const struct conf *conf, bool *made)
 	return rc;
 }
 
+/* As exporter_prepare(). */
+static int prepare_metrics(struct daemon *d, const struct conf *conf, struct exporter **next)
+{
+	struct exporter_options opt = {.at = &conf->metrics, .render = metrics_render};
+	return exporter_prepare(next, d->exporter, &d->bus, &opt);
+}
+
 /* Puts another configuration in force.  0, and it is the bus's; otherwise all is as before. */
 static int change_to(struct daemon *d, struct conf *conf, struct node_changes *changes)
 {
 	struct bus *bus = &d->bus;
 	struct resolver *resolver = NULL;
+	struct exporter *exporter = NULL;
 	struct dns_options opt = {.servers = conf->dns, .n_servers = conf->n_dns};
 	bool made;
 	int rc = prepare_keys(d, conf, &made);
@@ -124,7 +135,9 @@ static int change_to(struct daemon *d, struct conf *conf, struct node_changes *c
 	if (rc != 0)
 		log_error("cannot resolve names: %s", err_text(rc));
 	else
-		rc = node_reload(d->node, conf, changes);
+		rc = prepare_metrics(d, conf, &exporter);
+	if (rc == 0 && (rc = node_reload(d->node, conf, changes)) != 0)
+		exporter_abandon(d->exporter, exporter);
 	if (rc != 0) {
 		resolver_free(resolver);
 		if (made)
@@ -132,6 +145,7 @@ static int change_to(struct daemon *d, struct conf *conf, struct node_changes *c
 		return rc;
 	}
 	dns_commit(bus->dns, resolver);
+	exporter_commit(&d->exporter, exporter);
 	if (bus->guard != NULL) {
 		guard_use(bus->guard);
 		guard_reload(bus->guard);
@@ -252,6 +266,7 @@ static void tear_down(struct daemon *d)
 	if (bus->loop == NULL)
 		return;
 	node_free(d->node);
+	exporter_free(d->exporter);
 	loop_timer_stop(bus->loop, &d->drain);
 	dns_free(bus->dns);
 	guard_free(bus->guard);
@@ -282,7 +297,7 @@ static int run(struct daemon *d)
 	rc = load_keys(d);
 	if (rc != DAEMON_EXIT_OK)
 		return rc;
-	if (node_start(&d->node, &d->bus) != 0)
+	if (node_start(&d->node, &d->bus) != 0 || prepare_metrics(d, d->conf, &d->exporter) != 0)
 		return DAEMON_EXIT_FAILED;
 	log_notice("%s %s ready: %zu services", options_program(d->role), PACKAGE_VERSION,
 		d->conf->n_services);

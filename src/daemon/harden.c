@@ -122,6 +122,8 @@ static int allow_all(struct confine *c, const struct conf *conf, const char *fil
 		rc = allow_bind(c, &conf->services[i].bind);
 	for (size_t i = 0; i < conf->n_listens && rc == 0; i++)
 		rc = allow_bind(c, &conf->listens[i]);
+	if (rc == 0)
+		rc = allow_bind(c, &conf->metrics);
 	return rc;
 }
 

@@ -1,7 +1,6 @@
 # unit tests of src/daemon.  Some need what a kernel may not have, or root, and are skipped
 # without.
-DAEMON_TEST_LIBS = libunit.a $(L_DAEMON) $(CARES_LIBS) $(CRYPTO_LIBS) $(INIH_LIBS) \
-	$(SECCOMP_LIBS) $(CHECK_LIBS)
+DAEMON_TEST_LIBS = libunit.a $(L_DAEMON) $(DAEMON_LIBS) $(CHECK_LIBS)
 CHILD = tests/unit/child.c tests/unit/child.h
 
 check_PROGRAMS += tests/unit/test_options
@@ -38,3 +37,10 @@ tests_unit_test_harden_SOURCES = tests/unit/test_harden.c $(CHILD)
 tests_unit_test_harden_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_harden_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_harden_LDADD = $(DAEMON_TEST_LIBS)
+
+check_PROGRAMS += tests/unit/test_exporter
+TESTS += tests/unit/test_exporter
+tests_unit_test_exporter_SOURCES = tests/unit/test_exporter.c $(BUS_RIG)
+tests_unit_test_exporter_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_exporter_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_exporter_LDADD = $(DAEMON_TEST_LIBS)

@@ -3,6 +3,8 @@
 #include "conf/conf_equal.h"
 #include "unit/unit.h"
 
+#include "config.h"
+
 #include "base/clock.h"
 #include "base/err.h"
 
@@ -88,6 +90,7 @@ START_TEST(the_least_text_has_the_defaults)
 	ck_assert_uint_eq(s->line, 1);
 	ck_assert_uint_eq(s->bind.line, 2);
 	ck_assert_uint_eq(s->servers[0].line, 3);
+	ck_assert_ptr_null(conf->metrics.text);
 }
 END_TEST
 
@@ -143,9 +146,28 @@ START_TEST(every_key_goes_where_it_belongs)
 }
 END_TEST
 
+#ifdef HAVE_MICROHTTPD
+START_TEST(the_address_of_the_metrics)
+{
+	char text[ADDR_TEXT_MAX];
+	ck_assert_int_eq(parse(S, "[Cloudbus]\nMetrics = TCP://127.0.0.1:9901\n[a]\n"
+				  "bind=unix://@a\nserver=unix://@b\n"),
+		0);
+	ck_assert_str_eq(addr_format(&conf->metrics.addr, text), "tcp://127.0.0.1:9901");
+	ck_assert_uint_eq(conf->metrics.line, 2);
+	ck_assert(!conf->metrics.secured);
+}
+END_TEST
+#endif
+
 #define BIND "bind=tcp://127.0.0.1:1\n"
 #define SERVER "server=tcp://h:2\n"
 #define OK BIND SERVER
+#ifdef HAVE_MICROHTTPD
+#define METRICS "metrics=unix:///m\n"
+#else
+#define METRICS
+#endif
 #define FILES "[Cloudbus]\ntrust=t\nidentity=i\ntoken=k\n"
 
 static const struct {
@@ -178,6 +200,11 @@ static const struct {
 	    "connect=unix:///c\ntransports=3\n"},
 	{C, FILES "listen=bus://127.0.0.1:7\n[a]\n" BIND},
 	{S, FILES "connect=bus://h:7\n[a]\n" SERVER},
+#ifdef HAVE_MICROHTTPD
+	{C, "[Cloudbus]\nmetrics=tcp://[::1]:9\nlisten=tcp://127.0.0.1:9\n[a]\n" OK},
+	{S, "[Cloudbus]\nmetrics=UNIX://@m\n[a]\n" OK},
+	{C, "[a]\n" OK "[Cloudbus]\nmetrics=tcp://127.0.0.1:9\n[b]\nbind=tcp://[::1]:9\n" SERVER},
+#endif
 	/* the same host on two ports, or a name and its address, are two servers */
 	{C, "[a]\n" OK "server=tcp://h:3\nserver=tcp://h.:2\nserver=tcp://127.0.0.1:2\n"},
 	{C, "[b\xc3\xbc"
@@ -343,6 +370,35 @@ static const struct {
 	{S, "[Cloudbus]\nlisten=tcp://127.0.0.1:7\n[a]\n" OK,
 		X "2: [Cloudbus] listen: \"tcp://127.0.0.1:7\": expected only in the file of a "
 		  "controller\n"},
+#ifdef HAVE_MICROHTTPD
+	{C, "[Cloudbus]\nmetrics=tcp://127.0.0.1:9\nlisten=tcp://127.0.0.1:9\n[a]\n" OK,
+		X "2: [Cloudbus] metrics: \"tcp://127.0.0.1:9\": segments dial to it, as line 3 "
+		  "says\n"},
+	{C, "[a]\n" OK "[Cloudbus]\nmetrics=tcp://127.0.0.1:1\n",
+		X "5: [Cloudbus] metrics: \"tcp://127.0.0.1:1\": a service binds it in line 2\n"},
+	{S,
+		"[Cloudbus]\nmetrics=unix:///m\n[a]\nbind=unix:///m\n" SERVER
+		"[b]\nbind=unix:///m\n" SERVER,
+		X "2: [Cloudbus] metrics: \"unix:///m\": a service binds it in line 4\n"},
+	{S, "[Cloudbus]\nmetrics=tcp://h:9\n[a]\n" OK,
+		X "2: [Cloudbus] metrics: \"tcp://h:9\": expected an IPv4 or [IPv6] address "
+		  "here, not a host name\n"},
+	{S, "[Cloudbus]\nmetrics=bus://127.0.0.1:9\n[a]\n" OK,
+		X "2: [Cloudbus] metrics: \"bus://127.0.0.1:9\": expected tcp:// or unix:// "
+		  "here; bus:// leads from node to node only\n"},
+	{C, "[Cloudbus]\nmetrics=9\nmetrics=tcp://127.0.0.1:9\n[a]\n" OK,
+		X "2: [Cloudbus] metrics: \"9\": expected tcp://IPv4:port, tcp://[IPv6]:port, "
+		  "unix:///path or unix://@name\n" X
+		  "3: [Cloudbus] metrics: \"tcp://127.0.0.1:9\": the key stands already in line "
+		  "2\n"},
+	{C, "[Cloudbus]\nmetrics=bus:x\n[a]\n" OK,
+		X "2: [Cloudbus] metrics: \"bus:x\": expected an address here; bus:SERVICE is a "
+		  "controller's server\n"},
+#else
+	{C, "[Cloudbus]\nmetrics=tcp://127.0.0.1:9\n[a]\n" OK,
+		X "2: [Cloudbus] metrics: \"tcp://127.0.0.1:9\": this program was built without "
+		  "libmicrohttpd, which serves metrics (configure --without-metrics)\n"},
+#endif
 	{C, "[Cloudbus]\nlisten=bus://127.0.0.1:7\ntrust=t\ntoken=k\n[a]\n" BIND,
 		X "2: [Cloudbus] listen: \"bus://127.0.0.1:7\": expected identity= in [Cloudbus] "
 		  "for it\n"},
@@ -649,12 +705,13 @@ END_TEST
 
 START_TEST(case_39_every_allocation_may_fail)
 {
-	static const char text[] = "[Cloudbus]\ndns=::1\ntrust=a\nidentity=b\ntoken=c\nrevoked=d\n"
-				   "[a]\n" OK "server=tcp://i:1\nserver=tcp://j:1\nservice=z\n"
-				   "[b]\nbind=unix:///b\n" SERVER "[c]\nbind=unix:///c\n" SERVER
-				   "[d]\nbind=unix:///d\n" SERVER "[e]\nbind=unix:///e\n" SERVER
-				   "[f]\nbind=unix:///f\n" SERVER "[g]\nbind=unix:///g\n" SERVER
-				   "[h]\nbind=unix:///h\n" SERVER "[i]\nbind=unix:///i\n" SERVER;
+	static const char text[] =
+		"[Cloudbus]\ndns=::1\ntrust=a\nidentity=b\ntoken=c\nrevoked=d\n" METRICS "[a]\n" OK
+		"server=tcp://i:1\nserver=tcp://j:1\nservice=z\n"
+		"[b]\nbind=unix:///b\n" SERVER "[c]\nbind=unix:///c\n" SERVER
+		"[d]\nbind=unix:///d\n" SERVER "[e]\nbind=unix:///e\n" SERVER
+		"[f]\nbind=unix:///f\n" SERVER "[g]\nbind=unix:///g\n" SERVER
+		"[h]\nbind=unix:///h\n" SERVER "[i]\nbind=unix:///i\n" SERVER;
 	size_t refused = 0;
 	for (int sticky = 0; sticky < 2; sticky++) {
 		for (size_t at = 1;; at++) {
@@ -828,6 +885,9 @@ int main(void)
 	t = add_case(s, "good");
 	tcase_add_test(t, the_least_text_has_the_defaults);
 	tcase_add_test(t, every_key_goes_where_it_belongs);
+#ifdef HAVE_MICROHTTPD
+	tcase_add_test(t, the_address_of_the_metrics);
+#endif
 	tcase_add_test(t, a_service_without_a_server_leads_to_its_name);
 	tcase_add_test(t, a_segment_that_dials_needs_no_bind);
 	tcase_add_test(t, a_secured_endpoint_says_so);

@@ -6,6 +6,7 @@
 #include "crypto/revoked.h"
 #include "crypto/suite.h"
 #include "crypto/token.h"
+#include "daemon/exporter.h"
 #include "tool/issue.h"
 
 #include <stdio.h>
@@ -47,6 +48,10 @@ static const struct {
 	{"first messages remembered against replays", GATE_SEEN_MAX, ""},
 	{"lines of log about refused connections", CHATTER_LINES, " a second"},
 	{"lines of log about sessions that a token does not allow", CHATTER_LINES, " a second"},
+	{"connections to metrics at once", EXPORTER_CONNECTIONS, ""},
+	{"a request for metrics, and the head of its answer", EXPORTER_MEMORY, " bytes"},
+	{"silence of a connection to metrics", EXPORTER_TIMEOUT, " seconds"},
+	{"texts of metrics made, at most", EXPORTER_RENDERS, " a second"},
 	{"bytes of frames in one record", RECORD_PLAIN_MAX, ""},
 	{"records under one key", RECORD_REKEY, ""},
 	{"tokens are looked at, at least every", (long)(GUARD_INTERVAL / CLOCK_SEC), " seconds"},
