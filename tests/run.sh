@@ -35,7 +35,7 @@ readonly BUILD_PACKAGES=(gcc libc6-dev binutils make autoconf automake pkg-confi
 	libmicrohttpd-dev check)
 readonly TEST_PACKAGES=(clang xz-utils curl openssl python3 python3-pytest
 	python3-pytest-xdist iproute2 redis-server redis-tools postgresql postgresql-client
-	faketime)
+	faketime strace)
 
 steps=()
 keep=no

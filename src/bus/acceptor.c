@@ -88,6 +88,6 @@ void acceptor_set_secured(struct acceptor *a, bool secured)
 void acceptor_close(struct acceptor *a)
 {
 	listen_stop(&a->listen);
-	if (a->secured)
+	if (a->secured && a->bus->guard != NULL)
 		lobby_close(&a->bus->guard->lobby, &a->host);
 }

@@ -22,7 +22,7 @@ struct acceptor {
 
 struct acceptor_options {
 	struct addr addr;
-	bool secured;                    /* the bus has a guard */
+	bool secured;                    /* the bus has a guard before the loop turns */
 	const struct transport_ops *ops; /* of the transports that come in */
 	void *owner;                     /* likewise */
 };

@@ -37,6 +37,7 @@ struct quota {
 };
 
 struct guard;
+struct sock_owner;
 
 /* Who is to be dialled, a few in each turn of the loop: see dialer.h. */
 struct dial_queue {
@@ -61,6 +62,11 @@ struct bus {
 	struct list spare; /* unused output buffers */
 	unsigned n_spare;
 
+	/*
+	 * Whose the Unix sockets are that are bound now, while the process is another user yet;
+	 * NULL: its own.
+	 */
+	const struct sock_owner *sockets;
 	struct guard *guard; /* of secured links; NULL: there are none */
 	struct quota quota;
 	struct dial_queue dials;

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static void pause_accepting(struct listen *l)
@@ -61,6 +62,35 @@ static void on_pause_over(struct timer *timer)
 	loop_again(l->bus->loop, &l->lfd);
 }
 
+/*
+ * A Unix client asks the kernel who serves it, and is told who listened last: by now the
+ * process is whom it was to become.
+ */
+static void on_settle(struct loop_work *work)
+{
+	struct listen *l = container_of(work, struct listen, settle);
+	char text[ADDR_TEXT_MAX];
+	if (listen(l->sock.fd, LISTEN_BACKLOG) != 0)
+		log_error(
+			"%s: cannot listen: %s", addr_format(&l->sock.addr, text), strerror(errno));
+}
+
+static int give(struct listen *l)
+{
+	const struct sock_owner *to = l->bus->sockets;
+	char text[ADDR_TEXT_MAX];
+	if (to == NULL || addr_family(&l->sock.addr) != AF_UNIX)
+		return 0;
+	l->given = true;
+	loop_defer(l->bus->loop, &l->settle);
+	int rc = sock_give(&l->sock, to);
+	if (rc != 0)
+		log_error("%s: cannot give its file to user %ju, group %ju: %s",
+			addr_format(&l->sock.addr, text), (uintmax_t)to->uid, (uintmax_t)to->gid,
+			strerror(errno));
+	return rc;
+}
+
 int listen_start(struct listen *l, struct bus *bus, const struct addr *addr,
 	void (*on_accepted)(struct listen *l, int fd, const struct addr *peer))
 {
@@ -69,16 +99,20 @@ int listen_start(struct listen *l, struct bus *bus, const struct addr *addr,
 	l->asked = *addr;
 	l->accepted = on_accepted;
 	l->pause = (struct timer){.fire = on_pause_over};
-	l->short_of = false;
+	loop_work_init(&l->settle, on_settle);
+	l->given = l->short_of = false;
 	int rc = sock_listen(&l->sock, addr, LISTEN_BACKLOG);
 	if (rc != 0)
 		return rc;
 	char text[ADDR_TEXT_MAX];
-	rc = loop_add(bus->loop, &l->lfd, l->sock.fd);
+	rc = give(l);
+	if (rc == 0)
+		rc = loop_add(bus->loop, &l->lfd, l->sock.fd);
 	if (rc == 0) {
 		log_info("listening on %s", addr_format(&l->sock.addr, text));
 	} else {
 		int saved = errno;
+		loop_cancel(&l->settle);
 		(void)close(l->sock.fd);
 		(void)sock_unlink(&l->sock);
 		errno = saved;
@@ -91,9 +125,16 @@ void listen_stop(struct listen *l)
 	if (l->bus == NULL || l->lfd.fd < 0)
 		return;
 	loop_timer_stop(l->bus->loop, &l->pause);
+	loop_cancel(&l->settle);
 	loop_close(l->bus->loop, &l->lfd);
 	char text[ADDR_TEXT_MAX];
-	if (sock_unlink(&l->sock) != 0)
+	if (sock_unlink(&l->sock) == 0)
+		return;
+	if (l->given && (errno == EACCES || errno == EPERM))
+		log_info("%s: its file stays until the next start: it was bound before this "
+			 "process became another user, who may not remove it",
+			addr_format(&l->sock.addr, text));
+	else
 		log_warning("%s: its file stays, it cannot be removed: %s",
 			addr_format(&l->sock.addr, text), strerror(errno));
 }

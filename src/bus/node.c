@@ -39,36 +39,64 @@ void node_count(
 	struct node_step *step, const struct conf_service *old, const struct conf_service *conf)
 {
 	if (old == NULL)
-		step->changes->added++;
+		step->changes.added++;
 	else if (conf_equal_service(old, conf))
-		step->changes->unchanged++;
+		step->changes.unchanged++;
 	else
-		step->changes->changed++;
+		step->changes.changed++;
 }
 
-static int apply(struct node *node, struct generation *g, struct node_changes *changes)
-{
-	struct node_step step = {.node = node, .g = g, .conf = g->conf, .changes = changes};
-	*changes = (struct node_changes){0};
-	if (g->conf->role == CONF_CONTROLLER)
-		node_controller_apply(&step);
-	else
-		node_segment_apply(&step);
-	return step.failed;
-}
-
-int node_reload(struct node *node, struct conf *conf, struct node_changes *changes)
+int node_prepare(struct node_step **out, struct node *node, struct conf *conf)
 {
 	struct bus *bus = node->bus;
-	struct generation *g = generation_new(bus, conf);
-	if (g == NULL)
+	struct generation *g = conf == NULL ? bus->generations.current : generation_new(bus, conf);
+	struct node_step *step = mem_zalloc(bus->mem, sizeof *step);
+	*out = NULL;
+	if (g == NULL || step == NULL) {
+		log_error("cannot start: %s", err_text(ERR_NOMEM));
+		if (conf != NULL)
+			generation_free(bus, g);
+		mem_free(bus->mem, step);
 		return ERR_NOMEM;
-	int rc = apply(node, g, changes);
-	if (rc != 0)
-		generation_free(bus, g);
+	}
+	*step = (struct node_step){.node = node, .g = g, .conf = g->conf};
+	if (step->conf->role == CONF_CONTROLLER)
+		node_controller_prepare(step);
 	else
-		bus->quota.limit = conf->memory;
+		node_segment_prepare(step);
+	int rc = step->failed;
+	if (rc != 0)
+		node_abandon(step);
+	else
+		*out = step;
 	return rc;
+}
+
+void node_commit(struct node_step *step, struct node_changes *changes)
+{
+	struct bus *bus = step->node->bus;
+	generation_switch(bus, step->g);
+	bus->quota.limit = step->conf->memory;
+	if (step->conf->role == CONF_CONTROLLER)
+		node_controller_commit(step);
+	else
+		node_segment_commit(step);
+	*changes = step->changes;
+	mem_free(bus->mem, step);
+}
+
+void node_abandon(struct node_step *step)
+{
+	if (step == NULL)
+		return;
+	struct bus *bus = step->node->bus;
+	if (step->conf->role == CONF_CONTROLLER)
+		node_controller_abandon(step);
+	else
+		node_segment_abandon(step);
+	if (step->g != bus->generations.current)
+		generation_free(bus, step->g);
+	mem_free(bus->mem, step);
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */
@@ -130,9 +158,8 @@ void node_cut(struct node *node)
 	check_drained(bus);
 }
 
-int node_start(struct node **out, struct bus *bus)
+int node_new(struct node **out, struct bus *bus)
 {
-	struct node_changes changes;
 	struct node *node = mem_zalloc(bus->mem, sizeof *node);
 	if (node == NULL) {
 		log_error("cannot start: %s", err_text(ERR_NOMEM));
@@ -152,11 +179,6 @@ int node_start(struct node **out, struct bus *bus)
 	roster_init(&node->roster, bus);
 	bus->owner = node;
 	bus->idle = check_drained;
-	int rc = apply(node, bus->generations.current, &changes);
-	if (rc != 0) {
-		node_free(node);
-		return rc;
-	}
 	*out = node;
 	return 0;
 }

@@ -17,7 +17,7 @@ struct change {
 };
 
 /* What was there before, and what comes. */
-struct plan {
+struct controller_plan {
 	struct node_step *step;
 	struct hash by_name;        /* struct ingress */
 	struct hash by_address;     /* struct listen; those that are taken leave it */
@@ -26,9 +26,40 @@ struct plan {
 	bool *is_new;
 };
 
+static void plan_free(struct controller_plan *p)
+{
+	struct mem *mem = p->step->node->bus->mem;
+	hash_fini(&p->by_name);
+	hash_fini(&p->by_address);
+	mem_free(mem, p->change);
+	mem_free(mem, p->acceptor);
+	mem_free(mem, p->is_new);
+	mem_free(mem, p);
+}
+
+/* NULL: no memory. */
+static struct controller_plan *plan_new(struct node_step *step)
+{
+	struct mem *mem = step->node->bus->mem;
+	const struct conf *conf = step->conf;
+	struct controller_plan *p = mem_zalloc(mem, sizeof *p);
+	if (p == NULL)
+		return NULL;
+	p->step = step;
+	hash_init(&p->by_name, mem);
+	hash_init(&p->by_address, mem);
+	p->change = mem_zalloc(mem, conf->n_services * sizeof *p->change);
+	p->acceptor = mem_zalloc(mem, (conf->n_listens + 1) * sizeof *p->acceptor);
+	p->is_new = mem_zalloc(mem, (conf->n_listens + 1) * sizeof *p->is_new);
+	if (p->change != NULL && p->acceptor != NULL && p->is_new != NULL)
+		return p;
+	plan_free(p);
+	return NULL;
+}
+
 /* --- what is there ----------------------------------------------------------------------- */
 
-static int index_ingresses(struct plan *p)
+static int index_ingresses(struct controller_plan *p)
 {
 	struct node *node = p->step->node;
 	int rc = 0;
@@ -44,7 +75,7 @@ static int index_ingresses(struct plan *p)
 	return rc;
 }
 
-static struct ingress *find_ingress(const struct plan *p, const char *name)
+static struct ingress *find_ingress(const struct controller_plan *p, const char *name)
 {
 	uint64_t hash = node_name_hash(p->step->node, name);
 	for (struct hash_node *n = hash_find(&p->by_name, hash); n != NULL; n = hash_find_next(n)) {
@@ -56,7 +87,7 @@ static struct ingress *find_ingress(const struct plan *p, const char *name)
 }
 
 /* The listener on an address, which is the finder's from then on; or NULL. */
-static struct listen *take_listen(struct plan *p, const struct addr *addr)
+static struct listen *take_listen(struct controller_plan *p, const struct addr *addr)
 {
 	uint64_t hash = addr_hash(addr, p->step->node->bus->seed);
 	for (struct hash_node *n = hash_find(&p->by_address, hash); n != NULL;
@@ -82,7 +113,8 @@ static struct acceptor *find_acceptor(const struct node *node, const struct addr
 
 /* --- what is to be ------------------------------------------------------------------------ */
 
-static int prepare_service(struct plan *p, const struct conf_service *conf, struct change *c)
+static int prepare_service(
+	struct controller_plan *p, const struct conf_service *conf, struct change *c)
 {
 	struct node *node = p->step->node;
 	c->in = find_ingress(p, conf->name);
@@ -105,7 +137,7 @@ static int prepare_service(struct plan *p, const struct conf_service *conf, stru
 	return rc;
 }
 
-static int prepare_acceptor(struct plan *p, size_t i)
+static int prepare_acceptor(struct controller_plan *p, size_t i)
 {
 	struct node *node = p->step->node;
 	const struct conf_endpoint *at = &p->step->conf->listens[i];
@@ -133,11 +165,11 @@ static int prepare_acceptor(struct plan *p, size_t i)
 	return 0;
 }
 
-static void prepare(struct plan *p)
+void node_controller_prepare(struct node_step *step)
 {
-	struct node_step *step = p->step;
+	struct controller_plan *p = step->controller = plan_new(step);
 	const struct conf *conf = step->conf;
-	if (index_ingresses(p) != 0) {
+	if (p == NULL || index_ingresses(p) != 0) {
 		node_no_memory(step);
 		return;
 	}
@@ -167,10 +199,13 @@ static void drop_acceptor(struct bus *bus, struct acceptor *a)
 	loop_free_later(bus->loop, a);
 }
 
-static void abandon(struct plan *p)
+void node_controller_abandon(struct node_step *step)
 {
-	struct bus *bus = p->step->node->bus;
-	const struct conf *conf = p->step->conf;
+	struct controller_plan *p = step->controller;
+	struct bus *bus = step->node->bus;
+	const struct conf *conf = step->conf;
+	if (p == NULL)
+		return;
 	for (size_t i = 0; i < conf->n_services; i++) {
 		struct change *c = &p->change[i];
 		if (c->binds)
@@ -184,12 +219,13 @@ static void abandon(struct plan *p)
 		if (p->is_new[i])
 			drop_acceptor(bus, p->acceptor[i]);
 	}
+	plan_free(p);
 }
 
 /* --- it is to be --------------------------------------------------------------------------- */
 
 /* Whoever is not named any more: what is still in the tables. */
-static void retire_rest(struct plan *p)
+static void retire_rest(struct controller_plan *p)
 {
 	struct bus *bus = p->step->node->bus;
 	for (struct hash_node *n; (n = hash_any(&p->by_address)) != NULL;) {
@@ -207,12 +243,12 @@ static void retire_rest(struct plan *p)
 		if (in->n_sessions > 0)
 			log_info("service [%s]: removed; its %zu sessions may finish",
 				in->conf->name, in->n_sessions);
-		p->step->changes->removed++;
+		p->step->changes.removed++;
 		ingress_retire(in);
 	}
 }
 
-static bool is_wanted(const struct plan *p, const struct acceptor *a)
+static bool is_wanted(const struct controller_plan *p, const struct acceptor *a)
 {
 	for (size_t i = 0; i < p->step->conf->n_listens; i++) {
 		if (p->acceptor[i] == a)
@@ -221,7 +257,7 @@ static bool is_wanted(const struct plan *p, const struct acceptor *a)
 	return false;
 }
 
-static void commit_acceptors(struct plan *p)
+static void commit_acceptors(struct controller_plan *p)
 {
 	struct node *node = p->step->node;
 	list_each_safe (n, &node->acceptors) {
@@ -236,13 +272,14 @@ static void commit_acceptors(struct plan *p)
 	}
 }
 
-static void commit(struct plan *p)
+void node_controller_commit(struct node_step *step)
 {
-	struct node *node = p->step->node;
-	const struct conf *conf = p->step->conf;
+	struct controller_plan *p = step->controller;
+	struct node *node = step->node;
+	const struct conf *conf = step->conf;
 	for (size_t i = 0; i < conf->n_services; i++) {
 		struct change *c = &p->change[i];
-		node_count(p->step, c->is_new ? NULL : c->in->conf, &conf->services[i]);
+		node_count(step, c->is_new ? NULL : c->in->conf, &conf->services[i]);
 		if (c->is_new)
 			list_append(&node->ingresses, &c->in->node);
 		else
@@ -256,34 +293,7 @@ static void commit(struct plan *p)
 		ingress_commit(c->in, &conf->services[i], c->server);
 	}
 	commit_acceptors(p);
-}
-
-void node_controller_apply(struct node_step *step)
-{
-	struct mem *mem = step->node->bus->mem;
-	const struct conf *conf = step->conf;
-	struct plan p = {.step = step};
-	hash_init(&p.by_name, mem);
-	hash_init(&p.by_address, mem);
-	p.change = mem_zalloc(mem, conf->n_services * sizeof *p.change);
-	p.acceptor = mem_zalloc(mem, (conf->n_listens + 1) * sizeof *p.acceptor);
-	p.is_new = mem_zalloc(mem, (conf->n_listens + 1) * sizeof *p.is_new);
-	if (p.change == NULL || p.acceptor == NULL || p.is_new == NULL) {
-		node_no_memory(step);
-	} else {
-		prepare(&p);
-		if (step->failed != 0) {
-			abandon(&p);
-		} else {
-			generation_switch(step->node->bus, step->g);
-			commit(&p);
-		}
-	}
-	hash_fini(&p.by_name);
-	hash_fini(&p.by_address);
-	mem_free(mem, p.change);
-	mem_free(mem, p.acceptor);
-	mem_free(mem, p.is_new);
+	plan_free(p);
 }
 
 /* --- the end ------------------------------------------------------------------------------- */

@@ -6,8 +6,12 @@
 
 #include "bus/node_impl.h"
 
-/* Applies a configuration; step->failed says whether nothing has changed. */
-void node_controller_apply(struct node_step *step);
+/* Prepares a configuration; step->failed says whether the step is to be abandoned. */
+void node_controller_prepare(struct node_step *step);
+
+/* One of the two must follow; bus->conf is the step's when it is put in force. */
+void node_controller_commit(struct node_step *step);
+void node_controller_abandon(struct node_step *step);
 
 /* No new clients and segments. */
 void node_controller_close(struct node *node);

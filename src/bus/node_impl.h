@@ -5,6 +5,7 @@
  * to a node that has nothing; to reload is to apply the next one.  Either way all that can fail
  * is prepared first; nothing of it is seen by anybody, as the loop does not turn meanwhile.
  * Only when all is there is it put in force, which cannot fail; otherwise it is given back.
+ * At the start the daemon gives up its privileges between the two.
  */
 #ifndef CB_BUS_NODE_IMPL_H
 #define CB_BUS_NODE_IMPL_H
@@ -41,7 +42,9 @@ struct node_step {
 	struct node *node;
 	struct generation *g; /* the current one at the start */
 	const struct conf *conf;
-	struct node_changes *changes;
+	struct controller_plan *controller; /* of the one role or the other: its own */
+	struct segment_plan *segment;
+	struct node_changes changes;
 	int failed; /* what has failed, and been logged; the rest is tried for its errors */
 };
 

@@ -14,7 +14,7 @@ struct change {
 };
 
 /* What was there before, and what comes. */
-struct plan {
+struct segment_plan {
 	struct node_step *step;
 	struct hash by_name;             /* struct egress */
 	struct hash by_address;          /* struct entrance, also the new ones */
@@ -25,9 +25,44 @@ struct plan {
 	bool *is_new;                    /* whether that is new */
 };
 
+/* Without the entries, which may be the node's. */
+static void plan_free(struct segment_plan *p)
+{
+	struct mem *mem = p->step->node->bus->mem;
+	hash_fini(&p->by_name);
+	hash_fini(&p->by_address);
+	mem_free(mem, p->change);
+	mem_free(mem, p->uplink);
+	mem_free(mem, p->is_new);
+	mem_free(mem, p);
+}
+
+/* NULL: no memory. */
+static struct segment_plan *plan_new(struct node_step *step)
+{
+	struct bus *bus = step->node->bus;
+	const struct conf *conf = step->conf;
+	struct segment_plan *p = mem_zalloc(bus->mem, sizeof *p);
+	if (p == NULL)
+		return NULL;
+	p->step = step;
+	hash_init(&p->by_name, bus->mem);
+	hash_init(&p->by_address, bus->mem);
+	directory_init(&p->directory, bus);
+	p->change = mem_zalloc(bus->mem, conf->n_services * sizeof *p->change);
+	p->entries = mem_zalloc(bus->mem, conf->n_services * 2 * sizeof *p->entries);
+	p->uplink = mem_zalloc(bus->mem, (conf->n_connects + 1) * sizeof *p->uplink);
+	p->is_new = mem_zalloc(bus->mem, (conf->n_connects + 1) * sizeof *p->is_new);
+	if (p->change != NULL && p->entries != NULL && p->uplink != NULL && p->is_new != NULL)
+		return p;
+	mem_free(bus->mem, p->entries);
+	plan_free(p);
+	return NULL;
+}
+
 /* --- what is there ----------------------------------------------------------------------- */
 
-static int index_all(struct plan *p)
+static int index_all(struct segment_plan *p)
 {
 	struct node *node = p->step->node;
 	int rc = 0;
@@ -47,7 +82,7 @@ static int index_all(struct plan *p)
 	return rc;
 }
 
-static struct egress *find_egress(const struct plan *p, const char *name)
+static struct egress *find_egress(const struct segment_plan *p, const char *name)
 {
 	uint64_t hash = node_name_hash(p->step->node, name);
 	for (struct hash_node *n = hash_find(&p->by_name, hash); n != NULL; n = hash_find_next(n)) {
@@ -58,7 +93,8 @@ static struct egress *find_egress(const struct plan *p, const char *name)
 	return NULL;
 }
 
-static struct entrance *find_entrance(const struct plan *p, const struct addr *addr, uint64_t hash)
+static struct entrance *find_entrance(
+	const struct segment_plan *p, const struct addr *addr, uint64_t hash)
 {
 	for (struct hash_node *n = hash_find(&p->by_address, hash); n != NULL;
 		n = hash_find_next(n)) {
@@ -82,7 +118,8 @@ static struct uplink *find_uplink(const struct node *node, const struct conf_end
 /* --- what is to be ------------------------------------------------------------------------ */
 
 /* The entrance of an address, found or made; services with equal addresses share one. */
-static int get_entrance(struct plan *p, const struct conf_endpoint *at, struct entrance **out)
+static int get_entrance(
+	struct segment_plan *p, const struct conf_endpoint *at, struct entrance **out)
 {
 	struct node *node = p->step->node;
 	uint64_t hash = addr_hash(&at->addr, node->bus->seed);
@@ -105,7 +142,7 @@ static int get_entrance(struct plan *p, const struct conf_endpoint *at, struct e
 	return 0;
 }
 
-static int prepare_service(struct plan *p, size_t i)
+static int prepare_service(struct segment_plan *p, size_t i)
 {
 	struct node *node = p->step->node;
 	const struct conf_service *conf = &p->step->conf->services[i];
@@ -128,7 +165,7 @@ static int prepare_service(struct plan *p, size_t i)
 }
 
 /* Dials the controllers that are new. */
-static int prepare_uplinks(struct plan *p)
+static int prepare_uplinks(struct segment_plan *p)
 {
 	struct node *node = p->step->node;
 	const struct conf *conf = p->step->conf;
@@ -150,10 +187,10 @@ static int prepare_uplinks(struct plan *p)
 	return rc;
 }
 
-static void prepare(struct plan *p)
+void node_segment_prepare(struct node_step *step)
 {
-	struct node_step *step = p->step;
-	if (index_all(p) != 0) {
+	struct segment_plan *p = step->segment = plan_new(step);
+	if (p == NULL || index_all(p) != 0) {
 		node_no_memory(step);
 		return;
 	}
@@ -168,10 +205,13 @@ static void prepare(struct plan *p)
 
 /* --- it is not to be ----------------------------------------------------------------------- */
 
-static void abandon(struct plan *p)
+void node_segment_abandon(struct node_step *step)
 {
-	const struct conf *conf = p->step->conf;
-	list_each_safe (n, &p->step->node->entrances) {
+	struct segment_plan *p = step->segment;
+	const struct conf *conf = step->conf;
+	if (p == NULL)
+		return;
+	list_each_safe (n, &step->node->entrances) {
 		struct entrance *en = container_of(n, struct entrance, node);
 		if (en->is_new)
 			entrance_free(en);
@@ -191,12 +231,13 @@ static void abandon(struct plan *p)
 		if (p->is_new[i])
 			uplink_retire(p->uplink[i]);
 	}
-	mem_free(p->step->node->bus->mem, p->entries);
+	mem_free(step->node->bus->mem, p->entries);
+	plan_free(p);
 }
 
 /* --- it is to be --------------------------------------------------------------------------- */
 
-static void commit_entrances(struct plan *p)
+static void commit_entrances(struct segment_plan *p)
 {
 	list_each_safe (n, &p->step->node->entrances) {
 		struct entrance *en = container_of(n, struct entrance, node);
@@ -209,7 +250,7 @@ static void commit_entrances(struct plan *p)
 	}
 }
 
-static void commit_services(struct plan *p)
+static void commit_services(struct segment_plan *p)
 {
 	struct node *node = p->step->node;
 	const struct conf *conf = p->step->conf;
@@ -229,12 +270,12 @@ static void commit_services(struct plan *p)
 		if (e->n_sessions > 0)
 			log_info("service [%s]: removed; its %zu sessions may finish",
 				e->conf->name, e->n_sessions);
-		p->step->changes->removed++;
+		p->step->changes.removed++;
 		egress_retire(e);
 	}
 }
 
-static void commit_uplinks(struct plan *p)
+static void commit_uplinks(struct segment_plan *p)
 {
 	struct node *node = p->step->node;
 	const struct conf *conf = p->step->conf;
@@ -254,9 +295,10 @@ static void commit_uplinks(struct plan *p)
 	}
 }
 
-static void commit(struct plan *p)
+void node_segment_commit(struct node_step *step)
 {
-	struct node *node = p->step->node;
+	struct segment_plan *p = step->segment;
+	struct node *node = step->node;
 	commit_entrances(p);
 	directory_fini(&node->directory);
 	node->directory = p->directory;
@@ -264,37 +306,7 @@ static void commit(struct plan *p)
 	node->entries = p->entries;
 	commit_services(p);
 	commit_uplinks(p);
-}
-
-void node_segment_apply(struct node_step *step)
-{
-	struct bus *bus = step->node->bus;
-	const struct conf *conf = step->conf;
-	struct plan p = {.step = step};
-	hash_init(&p.by_name, bus->mem);
-	hash_init(&p.by_address, bus->mem);
-	directory_init(&p.directory, bus);
-	p.change = mem_zalloc(bus->mem, conf->n_services * sizeof *p.change);
-	p.entries = mem_zalloc(bus->mem, conf->n_services * 2 * sizeof *p.entries);
-	p.uplink = mem_zalloc(bus->mem, (conf->n_connects + 1) * sizeof *p.uplink);
-	p.is_new = mem_zalloc(bus->mem, (conf->n_connects + 1) * sizeof *p.is_new);
-	if (p.change == NULL || p.entries == NULL || p.uplink == NULL || p.is_new == NULL) {
-		node_no_memory(step);
-		mem_free(bus->mem, p.entries);
-	} else {
-		prepare(&p);
-		if (step->failed != 0) {
-			abandon(&p);
-		} else {
-			generation_switch(bus, step->g);
-			commit(&p);
-		}
-	}
-	hash_fini(&p.by_name);
-	hash_fini(&p.by_address);
-	mem_free(bus->mem, p.change);
-	mem_free(bus->mem, p.uplink);
-	mem_free(bus->mem, p.is_new);
+	plan_free(p);
 }
 
 /* --- the end ------------------------------------------------------------------------------- */

@@ -44,7 +44,7 @@ struct server_options {
 	void *owner;
 };
 
-/* Begins: resolves, dials.  0 and *out, or ERR_NOMEM. */
+/* Begins to resolve and to dial, when the loop turns.  0 and *out, or ERR_NOMEM. */
 int server_new(struct server **out, const struct server_options *opt);
 
 /* NULL does nothing. */

@@ -202,8 +202,8 @@ static int start(struct server_dial *sd, struct bus *bus)
 	sd->name = dns_ref(bus->dns, conf->host);
 	if (sd->name == NULL)
 		return ERR_NOMEM;
-	dns_resolve(sd->name, &sd->query);
-	return 0;
+	/* A step that is only prepared asks nobody. */
+	return loop_timer_set(bus->loop, &sd->refresh, bus_now(bus));
 }
 
 int server_dial_new(struct server **out, const struct server_options *opt)

@@ -15,6 +15,7 @@
 #include "daemon/options.h"
 #include "daemon/privileges.h"
 #include "net/resolver.h"
+#include "net/sock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,6 +34,8 @@ struct daemon {
 	struct bus bus;
 	struct node *node;
 	struct exporter *exporter; /* NULL: no metrics */
+	struct node_step *first;   /* of the start, while it is not in force */
+	struct sock_owner owner;   /* of the sockets that are bound before the process is that */
 	struct loop_fd signals;
 	struct timer drain;
 	bool draining;
@@ -126,6 +129,7 @@ static int change_to(struct daemon *d, struct conf *conf, struct node_changes *c
 	struct bus *bus = &d->bus;
 	struct resolver *resolver = NULL;
 	struct exporter *exporter = NULL;
+	struct node_step *step;
 	struct dns_options opt = {.servers = conf->dns, .n_servers = conf->n_dns};
 	bool made;
 	int rc = prepare_keys(d, conf, &made);
@@ -136,7 +140,7 @@ static int change_to(struct daemon *d, struct conf *conf, struct node_changes *c
 		log_error("cannot resolve names: %s", err_text(rc));
 	else
 		rc = prepare_metrics(d, conf, &exporter);
-	if (rc == 0 && (rc = node_reload(d->node, conf, changes)) != 0)
+	if (rc == 0 && (rc = node_prepare(&step, d->node, conf)) != 0)
 		exporter_abandon(d->exporter, exporter);
 	if (rc != 0) {
 		resolver_free(resolver);
@@ -144,6 +148,7 @@ static int change_to(struct daemon *d, struct conf *conf, struct node_changes *c
 			guard_free(bus->guard);
 		return rc;
 	}
+	node_commit(step, changes);
 	dns_commit(bus->dns, resolver);
 	exporter_commit(&d->exporter, exporter);
 	if (bus->guard != NULL) {
@@ -265,6 +270,7 @@ static void tear_down(struct daemon *d)
 	struct bus *bus = &d->bus;
 	if (bus->loop == NULL)
 		return;
+	node_abandon(d->first);
 	node_free(d->node);
 	exporter_free(d->exporter);
 	loop_timer_stop(bus->loop, &d->drain);
@@ -285,27 +291,6 @@ static int load_keys(struct daemon *d)
 		return DAEMON_EXIT_OK;
 	log_error("%s", why);
 	return DAEMON_EXIT_CONFIG;
-}
-
-static int run(struct daemon *d)
-{
-	int rc = set_up(d);
-	if (rc != 0) {
-		log_error("cannot start: %s", rc == ERR_SYS ? strerror(errno) : err_text(rc));
-		return DAEMON_EXIT_FAILED;
-	}
-	rc = load_keys(d);
-	if (rc != DAEMON_EXIT_OK)
-		return rc;
-	if (node_start(&d->node, &d->bus) != 0 || prepare_metrics(d, d->conf, &d->exporter) != 0)
-		return DAEMON_EXIT_FAILED;
-	log_notice("%s %s ready: %zu services", options_program(d->role), PACKAGE_VERSION,
-		d->conf->n_services);
-	if (loop_run(d->bus.loop) != 0) {
-		log_error("the event loop failed: %s", strerror(errno));
-		return DAEMON_EXIT_FAILED;
-	}
-	return d->status;
 }
 
 /* The files that [Cloudbus] names, for option -t: 0, or after saying why. */
@@ -358,16 +343,58 @@ static int check_readable(const struct conf *conf, const char *file)
 	return ERR_SYS;
 }
 
-/* Gives up what the process will not need: before a key is read, or an address bound. */
-static int give_up(const struct privileges *p, const struct conf *conf, const char *file)
+/* Gives up what the process will not need: before a key is read, or anybody is heard. */
+static int give_up(struct daemon *d, const struct privileges *p)
 {
+	const struct conf *conf = d->conf;
 	if (privileges_drop(p) != 0) {
 		log_error("cannot become user %ju, group %ju: %s", (uintmax_t)p->uid,
 			(uintmax_t)p->gid, strerror(errno));
 		return ERR_SYS;
 	}
-	int rc = p->asked ? check_readable(conf, file) : 0;
-	return rc != 0 ? rc : harden_process(conf, file);
+	d->bus.sockets = NULL;
+	int rc = p->asked ? check_readable(conf, d->file) : 0;
+	return rc != 0 ? rc : harden_process(conf, d->file);
+}
+
+/* Binds every address, with the privileges of the start.  0, or after saying why. */
+static int bind_all(struct daemon *d, const struct privileges *p)
+{
+	int rc = set_up(d);
+	if (rc == 0)
+		rc = node_new(&d->node, &d->bus);
+	if (rc != 0) {
+		log_error("cannot start: %s", rc == ERR_SYS ? strerror(errno) : err_text(rc));
+		return rc;
+	}
+	d->owner = (struct sock_owner){.uid = p->uid, .gid = p->gid};
+	if (p->asked && (p->uid != geteuid() || p->gid != getegid()))
+		d->bus.sockets = &d->owner;
+	rc = node_prepare(&d->first, d->node, NULL);
+	return rc != 0 ? rc : prepare_metrics(d, d->conf, &d->exporter);
+}
+
+/*
+ * What needs a privilege, then the end of all privileges, then what reads a key or hears
+ * anybody: the loop turns last.
+ */
+static int run(struct daemon *d, const struct privileges *p)
+{
+	struct node_changes changes;
+	if (bind_all(d, p) != 0 || give_up(d, p) != 0)
+		return DAEMON_EXIT_FAILED;
+	int status = load_keys(d);
+	if (status != DAEMON_EXIT_OK)
+		return status;
+	node_commit(d->first, &changes);
+	d->first = NULL;
+	log_notice("%s %s ready: %zu services", options_program(d->role), PACKAGE_VERSION,
+		d->conf->n_services);
+	if (loop_run(d->bus.loop) != 0) {
+		log_error("the event loop failed: %s", strerror(errno));
+		return DAEMON_EXIT_FAILED;
+	}
+	return d->status;
 }
 
 static int load_and_run(struct daemon *d, const struct options *opt)
@@ -391,10 +418,8 @@ static int load_and_run(struct daemon *d, const struct options *opt)
 	}
 	log_set_level(d->conf->log_level);
 	raise_descriptor_limit();
-	if (give_up(&privileges, d->conf, opt->file) != 0)
-		return DAEMON_EXIT_FAILED;
 	d->drain.fire = on_drain_timeout;
-	int status = run(d);
+	int status = run(d, &privileges);
 	tear_down(d);
 	return status;
 }

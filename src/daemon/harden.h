@@ -19,7 +19,7 @@
  *   every bind
  *   system calls (filter.h)
  *
- * To be called once, after privileges_drop() and before a key is read or an address bound.
+ * To be called once, after privileges_drop(), and before a key is read or anybody is heard.
  * `file` is where the configuration came from.  0; otherwise it has been logged why, and the
  * process must end.
  */

@@ -2,8 +2,8 @@
  * privileges - whom the process runs as, and that there is no way back.
  *
  * The account is looked up before anything runs, since that may read files and load
- * libraries; becoming it comes before anything is bound or a key is read, so that what
- * works at the start works at a reload too.
+ * libraries; becoming it comes when the addresses of the start are bound, and before a key is
+ * read or anybody is heard, so that all else that works at the start works at a reload too.
  */
 #ifndef CB_DAEMON_PRIVILEGES_H
 #define CB_DAEMON_PRIVILEGES_H

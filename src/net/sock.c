@@ -192,6 +192,38 @@ int sock_listen(struct sock_listener *out, const struct addr *addr, int backlog)
 	return 0;
 }
 
+/*
+ * Whoever may write in the folder can put anything in the file's place, such as a hard link to a
+ * file of ours: so it is held by a descriptor, and must be the socket, with one name only.
+ */
+static int change_owner(int fd, const struct sock_listener *l, const struct sock_owner *to)
+{
+	struct stat st;
+	if (fstat(fd, &st) != 0)
+		return ERR_SYS;
+	if (!S_ISSOCK(st.st_mode) || st.st_nlink != 1 || st.st_dev != l->dev ||
+		st.st_ino != l->ino) {
+		errno = ESTALE;
+		return ERR_SYS;
+	}
+	/* Where it is not the process's group, it is that of a folder with the bit for it. */
+	gid_t gid = st.st_gid == getegid() ? to->gid : st.st_gid;
+	return fchownat(fd, "", to->uid, gid, AT_EMPTY_PATH) == 0 ? 0 : ERR_SYS;
+}
+
+int sock_give(const struct sock_listener *listener, const struct sock_owner *to)
+{
+	char path[ADDR_UNIX_MAX + 2];
+	if (listener->ino == 0 || !has_path(&listener->addr))
+		return 0;
+	int fd = open(copy_path(&listener->addr, path), O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return ERR_SYS;
+	int rc = change_owner(fd, listener, to);
+	close_keeping_errno(fd);
+	return rc;
+}
+
 int sock_unlink(const struct sock_listener *listener)
 {
 	char path[ADDR_UNIX_MAX + 2];

@@ -43,6 +43,19 @@ struct sock_listener {
  */
 int sock_listen(struct sock_listener *out, const struct addr *addr, int backlog);
 
+struct sock_owner {
+	uid_t uid;
+	gid_t gid;
+};
+
+/*
+ * Gives the socket file of a listener to another user and group, with its mode as it is; a
+ * group that it has from its folder it keeps.  Only the file that sock_listen() made: whatever
+ * may have taken its place by now is left alone, and is ESTALE.  Does nothing without a file.
+ * 0 or ERR_SYS.
+ */
+int sock_give(const struct sock_listener *listener, const struct sock_owner *to);
+
 /* Removes the socket file of a listener, if it is still the one that sock_listen() made. */
 int sock_unlink(const struct sock_listener *listener);
 

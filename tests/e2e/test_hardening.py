@@ -2,16 +2,20 @@
 
 import os
 import pwd
+import re
 import resource
 import shutil
 import socket
+import stat
+import struct
 import tempfile
 from pathlib import Path
 
 import pytest
 
-from daemon import PROGRAMS, run, sanitized, wrapped
-from net import FIN, echo, tcp_url
+from daemon import PROGRAMS, binary, run, sanitized, wrapped
+from net import FIN, echo, parse, tcp_url
+from wait import eventually
 
 GOOD = "[svc]\nbind=tcp://127.0.0.1:{}\nserver=tcp://127.0.0.1:10\n"
 CAP_NET_BIND_SERVICE = 1 << 10
@@ -39,6 +43,17 @@ def fixture_public():
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder)
+
+
+def low_port():
+    for port in range(1023, 511, -1):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no free port below 1024")
 
 
 def running(bus, options, folder=None, **service_keys):
@@ -101,25 +116,15 @@ def test_user_is_kept_to_and_its_sockets_are_removed(public, bus, someone):
             assert int(said[caps][0], 16) & ~CAP_NET_BIND_SERVICE == 0
         if not sanitized():  # what is not dumpable belongs to root in /proc
             assert os.stat(f"/proc/{daemon.pid}/environ").st_uid == 0
-    sockets = [path for path in home.iterdir() if path.is_socket()]
-    assert [path.stat().st_uid for path in sockets] == [someone.pw_uid] * 2
+    assert [path.stat().st_uid for path in sockets(home)] == [someone.pw_uid] * 2
     for daemon in bus.daemons():
         daemon.stop()
-    assert not any(path.exists() for path in sockets)
+    assert not sockets(home)
 
 
 @as_root
 @bare
 def test_user_may_bind_a_low_port(public, bus, someone):
-    def low_port():
-        for port in range(1023, 511, -1):
-            with socket.socket() as probe:
-                try:
-                    probe.bind(("127.0.0.1", port))
-                except OSError:
-                    continue
-                return port
-        raise AssertionError("no free port below 1024")
     bus.address = lambda kind, plain=bus.address: (
         tcp_url("127.0.0.1", low_port()) if kind == "low" else plain(kind))
     check_echo(bus, running(bus, {"user": str(someone.pw_uid)}, folder=public, front="low"))
@@ -162,3 +167,195 @@ def test_user_that_one_may_not_become(tmp_path, program):
     path.write_text(GOOD.format(9) + "[Cloudbus]\nuser=root\n", encoding="ascii")
     done = run(program, "-c", str(path))
     assert done.returncode == 1 and "cannot become" in done.stderr
+
+
+# --- bound by root, and served by the user ---
+
+
+@pytest.fixture(name="roots")
+def fixture_roots(public):
+    """A folder of root's, that everybody can reach."""
+    folder = public / "roots"
+    folder.mkdir()
+    folder.chmod(0o755)
+    return folder
+
+
+def served_by(url):
+    """Whom the kernel says to a client that it is connected to: pid, user, group."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(parse(url)[1])
+        return struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+
+
+def sockets(folder):
+    return [path for path in folder.iterdir() if path.is_socket()]
+
+
+def given_to(keys, user):
+    """The files of a bus, to the user of its nodes."""
+    for path in (keys.folder, *keys.folder.iterdir()):
+        os.chown(path, user.pw_uid, user.pw_gid)
+
+
+@as_root
+@bare
+def test_socket_in_a_folder_of_roots(public, roots, bus, someone):
+    bus.folder = roots
+    service = running(bus, {"user": someone.pw_name}, folder=public, front="unix", link="unix")
+    check_echo(bus, service)
+    umask = os.umask(0)
+    os.umask(umask)
+    before = {}
+    for path in sockets(roots):
+        file = before[path] = path.stat()
+        assert (file.st_uid, file.st_gid) == (someone.pw_uid, someone.pw_gid)
+        assert file.st_mode == stat.S_IFSOCK | 0o777 & ~umask  # as of whom nobody is become
+    assert len(before) == 2
+    assert served_by(service.url) == (bus.controller.daemon.pid, someone.pw_uid, someone.pw_gid)
+    for daemon in bus.daemons():
+        daemon.stop()
+        assert daemon.logged(r"info: unix://\S+: its file stays") and not daemon.logged("warning:")
+    assert all(path.is_socket() for path in before)  # the user could not remove them
+    bus.start()
+    check_echo(bus, service)
+    assert all(path.stat().st_ino != file.st_ino or path.stat().st_ctime_ns != file.st_ctime_ns
+               for path, file in before.items())
+
+
+@as_root
+@bare
+def test_reload_does_what_the_user_can(public, roots, bus, someone):
+    home = public / "home"
+    home.mkdir()
+    os.chown(home, someone.pw_uid, someone.pw_gid)
+    bus.folder = roots
+    backend = bus.serve(echo)
+    service = bus.service(backend, front="unix", link="bus+unix")
+    given_to(bus.keys, someone)
+    for node in (bus.controller, *bus.segments):
+        node.options["user"] = someone.pw_name
+        node.path = public / f"{node.name}.ini"
+    bus.start()
+    check_echo(bus, service)
+    kept = {path: path.stat().st_ino for path in sockets(roots)}
+    segment_url = dict(bus.controller.sections[0][1])["server"]
+
+    def also(bind, good=True):
+        """A reload that adds a service; taken back if it is not to be."""
+        bus.controller.section("more", bind, segment_url, service=service.name)
+        bus.controller.reload(good)
+        if good:
+            check_echo(bus, service._replace(url=bind))
+        bus.controller.sections.pop()
+    also(f"unix://{roots}/new", good=False)
+    assert bus.controller.daemon.logged(rf"\[more\].* cannot bind unix://{roots}/new: Permission")
+    assert not (roots / "new").exists()
+    also(f"unix://{home}/new")
+    assert (home / "new").stat().st_uid == someone.pw_uid
+    also(tcp_url("127.0.0.1", low_port()))
+    given_to(bus.keys, pwd.getpwuid(0))
+    bus.keys.issue("controller", "controller")
+    given_to(bus.keys, someone)
+    bus.controller.reload()
+    assert bus.controller.daemon.logged("a fresh token is in force")
+    assert kept == {path: path.stat().st_ino for path in sockets(roots)}
+    check_echo(bus, service)
+
+
+@as_root
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_start_that_fails_leaves_no_socket(public, roots, bus, someone, program):
+    taken, node = bus.listen(), bus.controller if program == "controller" else bus.segment()
+    node.path = public / "x.ini"
+    node.options["user"] = someone.pw_name
+    node.section("a", f"unix://{roots}/a", "tcp://127.0.0.1:9",
+                 connect_timeout="100ms" if program == "controller" else None)
+    node.section("b", taken.url, "tcp://127.0.0.1:9")
+    node.write()
+    done = run(program, "-t", "-c", str(node.path))
+    assert done.returncode == 0, done.stderr  # it binds nothing
+    done = run(program, "-c", str(node.path))
+    assert done.returncode == 1
+    assert re.search(rf"service \[b\] \(line \d+\): cannot bind {taken.url}", done.stderr)
+    assert not any(roots.iterdir())
+    # What fails later fails as the user, who cannot remove it; the next start replaces it.
+    node.sections[1] = ("b", [("bind", bus.address()), ("server", "tcp://127.0.0.1:9")])
+    node.write()
+    node.path.chmod(0o600)
+    done = run(program, "-c", str(node.path))
+    assert done.returncode == 1 and "cannot read it" in done.stderr
+    assert "its file stays" in done.stderr and (roots / "a").is_socket()
+    node.start()
+    assert served_by(f"unix://{roots}/a")[1] == someone.pw_uid
+
+
+@as_root
+@bare
+def test_user_that_it_is_already(public, bus, someone, monkeypatch):
+    home = public / "home"
+    home.mkdir()
+    os.chown(home, someone.pw_uid, someone.pw_gid)
+    for program in PROGRAMS:  # the build folder may be out of reach
+        monkeypatch.setenv(program.upper(), shutil.copy(binary(program), public))
+    bus.folder = home
+    service = bus.service(bus.serve(echo), front="unix", link="unix")
+    for node in (bus.controller, *bus.segments):
+        node.path = public / f"{node.name}.ini"
+        node.options["user"] = someone.pw_name
+        node.prefix = ("setpriv", f"--reuid={someone.pw_uid}", f"--regid={someone.pw_gid}",
+                       "--clear-groups")
+    bus.start()
+    check_echo(bus, service)
+    assert [path.stat().st_uid for path in sockets(home)] == [someone.pw_uid] * 2
+    for daemon in bus.daemons():
+        for caps in ("CapPrm", "CapEff"):
+            assert status(daemon.pid)[caps] == ["0" * 16]
+        daemon.stop()
+    assert not sockets(home)
+
+
+def calls(trace, names, about=""):
+    """Where in a trace these calls are made whose arguments match, but for those that fail."""
+    return [place for place, line in enumerate(trace.read_text(errors="replace").splitlines())
+            if re.match(rf"(\d+ +)?({names})\(.*({about}).*\) += (?!-1 E(?!INPROGRESS))", line)]
+
+
+@as_root
+@as_built
+def test_order_of_the_start(public, roots, bus, someone, need):
+    """Bound by root; then root no more, then confined, then keys are read, then others heard."""
+    strace = need("strace")
+    bus.folder = roots
+    dns = bus.nameserver()
+    dns.zone["segment.test"] = [("A", "127.0.0.1", 60)]
+    service = bus.service(bus.serve(echo), front="unix", link="bus")
+    other, at = bus.segment(), bus.address()
+    other.section("named", at, bus.serve(echo).url)
+    named = bus.address()
+    bus.controller.section("named", named, "tcp://segment.test:" + at.rsplit(":", 1)[1])
+    bus.controller.options["listen"] = bus.address()
+    given_to(bus.keys, someone)
+    for node in (bus.controller, *bus.segments):
+        node.options["user"] = someone.pw_name
+        node.path = public / f"{node.name}.ini"
+        node.prefix = (strace, "-D", "-o", str(public / f"{node.name}.trace"))
+    bus.start()
+    check_echo(bus, service)
+    check_echo(bus, service._replace(url=named))
+    for node, bound in zip((bus.controller, *bus.segments), (3, 1, 1)):
+        node.daemon.stop()
+        trace = public / f"{node.name}.trace"
+        eventually(lambda t=trace: "+++ exited" in t.read_text(errors="replace"), "it is traced")
+        binds = calls(trace, "bind", "sa_family=AF_(INET|UNIX)")
+        given = calls(trace, "fchownat", "AT_EMPTY_PATH")
+        became = calls(trace, "setresuid")
+        confined = calls(trace, "prctl|seccomp", "PR_SET_(NO_NEW_PRIVS|DUMPABLE)|_MODE_FILTER")
+        keys = calls(trace, "open|openat", re.escape(f"{bus.keys.folder}/{node.name}."))
+        heard = calls(trace, "accept4?|connect|(send|recv)(to|from|msg)")
+        assert len(binds) == bound and len(became) == 1 and len(confined) >= 3
+        assert len(given) == (node is bus.controller)
+        assert max(binds + given) < became[0] < confined[0] and confined[-1] < heard[0]
+        if node is not other:
+            assert confined[-1] < keys[0] and keys[-1] < heard[0]
+        assert calls(trace, "connect", "AF_INET") and calls(trace, "accept4")

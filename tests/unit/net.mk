@@ -1,8 +1,8 @@
 # unit tests of src/net
 check_PROGRAMS += tests/unit/test_loop tests/unit/test_sock tests/unit/test_connector \
-	tests/unit/test_dns tests/unit/test_dns_answer
-TESTS += tests/unit/test_loop tests/unit/test_sock tests/unit/test_connector tests/unit/test_dns
-TESTS += tests/unit/test_dns_answer
+	tests/unit/test_dns tests/unit/test_dns_answer tests/unit/test_sock_give
+TESTS += tests/unit/test_loop tests/unit/test_sock tests/unit/test_connector tests/unit/test_dns \
+	tests/unit/test_dns_answer tests/unit/test_sock_give
 NET_TEST_LIBS = libunit.a $(L_NET) $(CARES_LIBS) $(CHECK_LIBS)
 
 tests_unit_test_loop_SOURCES = tests/unit/test_loop.c
@@ -14,6 +14,11 @@ tests_unit_test_sock_SOURCES = tests/unit/test_sock.c
 tests_unit_test_sock_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_sock_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_sock_LDADD = $(NET_TEST_LIBS)
+
+tests_unit_test_sock_give_SOURCES = tests/unit/test_sock_give.c
+tests_unit_test_sock_give_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_sock_give_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_sock_give_LDADD = $(NET_TEST_LIBS)
 
 tests_unit_test_connector_SOURCES = tests/unit/test_connector.c
 tests_unit_test_connector_CPPFLAGS = $(UNIT_CPPFLAGS)

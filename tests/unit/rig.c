@@ -105,6 +105,8 @@ static int set_up(struct rig *r, struct rig_node *n)
 	bus->mem = &r->mem.mem;
 	bus->conf = n->conf;
 	bus->loop = r->loop;
+	struct node_changes changes;
+	struct node_step *step = NULL;
 	struct guard *guard;
 	char why[WHY_MAX];
 	int rc = bus_init(bus);
@@ -113,9 +115,21 @@ static int set_up(struct rig *r, struct rig_node *n)
 	struct dns_options opt = {
 		.servers = n->conf->dns, .n_servers = n->conf->n_dns, .seed = bus->seed};
 	rc = dns_new(&bus->dns, bus->loop, bus->mem, &opt);
+	if (rc == 0)
+		rc = node_new(&n->node, bus);
+	if (rc == 0)
+		rc = node_prepare(&step, n->node, NULL);
+	/* As the daemon does it: it may become another user in between. */
 	if (rc == 0 && n->conf->secured)
 		rc = guard_new(&guard, bus, n->conf, why);
-	return rc != 0 ? rc : node_start(&n->node, bus);
+	if (rc == 0) {
+		node_commit(step, &changes);
+		return 0;
+	}
+	node_abandon(step);
+	node_free(n->node);
+	n->node = NULL;
+	return rc;
 }
 
 __attribute__((format(printf, 3, 0))) static struct rig_node *start(
@@ -163,8 +177,11 @@ int rig_reload(struct rig_node *n, struct node_changes *changes, const char *tex
 	ck_assert_int_lt(len, (int)sizeof ini);
 	struct conf_source src = {.file = "rig", .text = ini, .n = (size_t)len};
 	ck_assert_int_eq(conf_parse(&conf, n->conf->role, &src, mem_system(), report, NULL), 0);
-	int rc = node_reload(n->node, conf, changes);
-	if (rc != 0)
+	struct node_step *step;
+	int rc = node_prepare(&step, n->node, conf);
+	if (rc == 0)
+		node_commit(step, changes);
+	else
 		conf_free(conf);
 	return rc;
 }

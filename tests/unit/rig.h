@@ -22,7 +22,7 @@ struct rig_node {
 	struct node *node; /* NULL: stopped */
 	bool drained;
 	size_t cut; /* as drained() was told */
-	int starts; /* what node_start() returned */
+	int starts; /* what node_prepare() or what came before it returned */
 };
 
 struct rig {
@@ -54,7 +54,7 @@ struct rig_node *rig_start(struct rig *r, enum conf_role role, const char *text,
 struct rig_node *rig_try(struct rig *r, enum conf_role role, const char *text, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Parses another configuration and puts it in force, as node_reload() does. */
+/* Parses another configuration and puts it in force, in the two steps of a node. */
 int rig_reload(struct rig_node *n, struct node_changes *changes, const char *text, ...)
 	__attribute__((format(printf, 3, 4)));
 

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -209,6 +210,82 @@ START_TEST(who_waits_for_a_name_is_served_by_a_link_that_is_up)
 }
 END_TEST
 
+/* --- prepared, and not in force yet ------------------------------------------------------- */
+
+static struct conf *parse(enum conf_role role, const char *text)
+{
+	struct conf *conf;
+	struct conf_source src = {.file = "node", .text = text, .n = strlen(text)};
+	ck_assert_int_eq(conf_parse(&conf, role, &src, mem_system(), NULL, NULL), 0);
+	return conf;
+}
+
+/* Privileges are given up between the two steps: until the second nobody may be heard. */
+START_TEST(what_is_prepared_is_bound_and_asks_nobody)
+{
+	static struct nameserver ns;
+	int c = rig_port(&r), s = rig_port(&r), seg = rig_listen(s), fd;
+	char text[256];
+	struct node_step *step;
+	struct node_changes changes;
+	nameserver_start(&ns, r.loop);
+	nameserver_set(&ns, (struct ns_rule){.host = "segment.test",
+				    .af = AF_INET,
+				    .kind = NS_ANSWER,
+				    .ips = {"127.0.0.1"},
+				    .ttl = 60});
+	struct rig_node *con = rig_start(&r, CONF_CONTROLLER,
+		"[Cloudbus]\ndns=127.0.0.1:%d\n"
+		"[one]\nbind=tcp://127.0.0.1:%d\nserver=tcp://127.0.0.1:9\n",
+		addr_port(&ns.addr), rig_port(&r));
+	(void)snprintf(text, sizeof text,
+		"[two]\nbind=tcp://127.0.0.1:%d\nserver=tcp://segment.test:%d\n"
+		"server=tcp://127.0.0.1:%d\n",
+		c, s, s);
+	struct conf *conf = parse(CONF_CONTROLLER, text);
+	for (int commit = 0; commit < 2; commit++) {
+		int fds = rig_count_fds();
+		ck_assert_int_eq(node_prepare(&step, con->node, conf), 0);
+		ck_assert_int_eq(rig_count_fds(), fds + 1); /* no socket but the listener */
+		fd = rig_connect(c);                        /* waits in the kernel */
+		ck_assert_int_eq(recv(ns.udp.fd, text, 1, MSG_PEEK | MSG_DONTWAIT), -1);
+		ck_assert_int_eq(accept4(seg, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), -1);
+		if (commit)
+			break;
+		node_abandon(step);
+		ck_assert(is_refused(c));
+		close(fd);
+	}
+	node_commit(step, &changes);
+	ck_assert_uint_eq(changes.added, 1);
+	ck_assert_uint_eq(changes.removed, 1);
+	RIG_UNTIL(&r, con->bus.n_sessions == 1 && ns.queries > 0);
+	close(rig_accept(&r, seg));
+	close(fd);
+	rig_stop(con);
+	nameserver_stop(&ns);
+	close(seg);
+}
+END_TEST
+
+/* Keys are loaded after the addresses are bound: where they are bad, all is given back. */
+START_TEST(a_start_without_its_keys_leaves_no_address_bound)
+{
+	static const char *const keys = "trust=/nowhere/t\nidentity=/nowhere/i\ntoken=/nowhere/k\n";
+	int port = rig_port(&r);
+	struct rig_node *n = rig_try(&r, CONF_SEGMENT,
+		"[Cloudbus]\n%s[s]\nbind=bus://127.0.0.1:%d\nserver=tcp://127.0.0.1:9\n", keys,
+		port);
+	ck_assert_int_ne(n->starts, 0);
+	ck_assert(logged("listening", "127.0.0.1"));
+	ck_assert(is_refused(port));
+	n = rig_try(&r, CONF_CONTROLLER, "[Cloudbus]\n%slisten=bus://127.0.0.1:%d\n[s]\nbind=%s\n",
+		keys, port, "unix://@cloudbus-test-no-keys");
+	ck_assert_int_ne(n->starts, 0);
+	ck_assert(is_refused(port));
+}
+END_TEST
+
 /* --- the end -------------------------------------------------------------------------------- */
 
 START_TEST(a_drain_without_sessions_is_over_at_once)
@@ -387,6 +464,8 @@ END_TEST
 
 int main(void)
 {
+	if (sodium_init() < 0)
+		return EXIT_FAILURE;
 	Suite *s = suite_create("node");
 	TCase *tc = tcase_create("node");
 	tcase_set_timeout(tc, 0);
@@ -395,6 +474,8 @@ int main(void)
 	tcase_add_test(tc, socket_files_go_with_their_listeners);
 	tcase_add_test(tc, services_of_one_address_are_told_apart_by_name);
 	tcase_add_test(tc, who_waits_for_a_name_is_served_by_a_link_that_is_up);
+	tcase_add_test(tc, what_is_prepared_is_bound_and_asks_nobody);
+	tcase_add_test(tc, a_start_without_its_keys_leaves_no_address_bound);
 	tcase_add_test(tc, a_drain_without_sessions_is_over_at_once);
 	tcase_add_test(tc, a_drain_waits_for_its_sessions);
 	tcase_add_test(tc, case26_new_sessions_go_to_the_segment_that_takes_over);
