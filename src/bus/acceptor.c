@@ -28,7 +28,7 @@ static void begin(struct acceptor *a, const struct lobby_guest *guest)
 		.fd = guest->fd,
 		.side = MUX_ACCEPTED,
 		.secure = guest->secure,
-		.source = guest->source};
+		.seat = guest->seat};
 	int rc = transport_new(&t, a->bus, &opt);
 	if (rc != 0)
 		log_error("transport from %s refused: %s", addr_format(guest->peer, text),
@@ -58,7 +58,7 @@ static void on_welcome(struct lobby_host *host, const struct lobby_guest *guest)
 	}
 	(void)close(guest->fd);
 	secure_free(guest->secure);
-	lobby_farewell(&a->bus->guard->lobby, guest->source);
+	lobby_farewell(&a->bus->guard->lobby, &guest->seat);
 }
 
 int acceptor_start(struct acceptor *a, struct bus *bus, const struct acceptor_options *opt)
@@ -67,7 +67,9 @@ int acceptor_start(struct acceptor *a, struct bus *bus, const struct acceptor_op
 		.ops = opt->ops,
 		.owner = opt->owner,
 		.secured = opt->secured,
-		.host = {.welcome = on_welcome, .peer = guard_peer_role(bus)}};
+		.host = {.welcome = on_welcome,
+			.peer = guard_peer_role(bus),
+			.at = &a->listen.sock.addr}};
 	return listen_start(&a->listen, bus, &opt->addr, on_accepted);
 }
 

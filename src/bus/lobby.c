@@ -58,6 +58,26 @@ static void on_proven(struct handshake *h)
 	list_append(&v->lobby->proven, &v->node);
 }
 
+/* Finds it a place among the guests.  If there is none it is gone. */
+static bool seat(struct visitor *v, struct lobby_guest *guest)
+{
+	struct lobby *lobby = v->lobby;
+	char why[WHY_MAX];
+	int rc = census_enter(
+		&lobby->census, secure_peer_key(guest->secure), v->host->at, &guest->seat.peer);
+	if (rc == 0) {
+		guest->seat.source = v->source;
+		doorman_up(&lobby->doorman, v->source);
+		return true;
+	}
+	(void)snprintf(why, sizeof why, "%s has %d transports to this address already",
+		secure_peer_name(guest->secure), CENSUS_OF_PEER);
+	complain(lobby, &v->peer, rc == ERR_LIMIT ? why : err_text(rc));
+	secure_free(guest->secure);
+	(void)close(guest->fd); /* with SO_LINGER {1, 0}: a reset */
+	return false;
+}
+
 static void on_done(struct handshake *h, const struct handshake_result *r)
 {
 	struct visitor *v = container_of(h, struct visitor, handshake);
@@ -76,11 +96,10 @@ static void on_done(struct handshake *h, const struct handshake_result *r)
 		return;
 	}
 	doorman_key_passed(d, r->key);
-	doorman_up(d, v->source);
+	struct lobby_guest guest = {.fd = r->fd, .secure = r->secure, .peer = &v->peer};
+	if (seat(v, &guest))
+		v->host->welcome(v->host, &guest);
 	doorman_leave(d, v->source, how, now);
-	struct lobby_guest guest = {
-		.fd = r->fd, .secure = r->secure, .source = v->source, .peer = &v->peer};
-	v->host->welcome(v->host, &guest);
 	let_go(v);
 }
 
@@ -252,6 +271,7 @@ void lobby_init(struct lobby *lobby, struct bus *bus)
 {
 	*lobby = (struct lobby){.bus = bus, .door = {knows_no_harm, lobby}};
 	doorman_init(&lobby->doorman, bus->mem, bus->seed);
+	census_init(&lobby->census, bus->mem, bus->seed);
 	list_init(&lobby->unproven);
 	list_init(&lobby->proven);
 	list_init(&lobby->waiting);
@@ -288,11 +308,15 @@ void lobby_fini(struct lobby *lobby)
 	lobby_close(lobby, NULL);
 	loop_cancel(&lobby->call);
 	doorman_fini(&lobby->doorman);
+	census_fini(&lobby->census);
 }
 
-void lobby_farewell(struct lobby *lobby, struct doorman_source *source)
+void lobby_farewell(struct lobby *lobby, const struct lobby_seat *seat)
 {
-	doorman_down(&lobby->doorman, source);
+	if (seat->source == NULL)
+		return;
+	census_leave(&lobby->census, seat->peer);
+	doorman_down(&lobby->doorman, seat->source);
 	if (!list_empty(&lobby->waiting))
 		loop_defer(lobby->bus->loop, &lobby->call);
 }

@@ -9,6 +9,7 @@
 #define CB_BUS_LOBBY_H
 
 #include "bus/bus.h"
+#include "bus/census.h"
 #include "bus/chatter.h"
 #include "bus/doorman.h"
 #include "bus/secure.h"
@@ -16,25 +17,32 @@
 struct lobby {
 	struct bus *bus;
 	struct doorman doorman;
+	struct census census; /* of the guests */
 	struct secure_door door;
 	struct list unproven, proven, waiting; /* struct visitor */
 	struct loop_work call;                 /* of those that wait */
 	struct chatter chatter;
 };
 
+/* Where a guest is counted; zeroed, nowhere. */
+struct lobby_seat {
+	struct doorman_source *source;
+	struct census_peer *peer;
+};
+
 /* A connection that has proved who it is. */
 struct lobby_guest {
-	int fd;                /* the callee's */
-	struct secure *secure; /* likewise */
-	/* For lobby_farewell() when the transport is over. */
-	struct doorman_source *source;
+	int fd;                 /* the callee's */
+	struct secure *secure;  /* likewise */
+	struct lobby_seat seat; /* for lobby_farewell() when the transport is over */
 	const struct addr *peer;
 };
 
 /* Who let the connection in. */
 struct lobby_host {
 	void (*welcome)(struct lobby_host *host, const struct lobby_guest *guest);
-	enum token_role peer; /* what its peers must be */
+	enum token_role peer;  /* what its peers must be */
+	const struct addr *at; /* where they dial to; lives as long as the host lets in */
 };
 
 void lobby_init(struct lobby *lobby, struct bus *bus);
@@ -48,7 +56,7 @@ void lobby_enter(struct lobby *lobby, struct lobby_host *host, int fd, const str
 /* The host lets nobody in any more; who came by it is closed. */
 void lobby_close(struct lobby *lobby, const struct lobby_host *host);
 
-/* A guest's transport is over. */
-void lobby_farewell(struct lobby *lobby, struct doorman_source *source);
+/* A guest's transport is over; does nothing for one that was counted nowhere. */
+void lobby_farewell(struct lobby *lobby, const struct lobby_seat *seat);
 
 #endif

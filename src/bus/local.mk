@@ -3,6 +3,7 @@ libbus_a_SOURCES = \
 	src/bus/acceptor.c src/bus/acceptor.h \
 	src/bus/backend.c src/bus/backend.h \
 	src/bus/bus.c src/bus/bus.h \
+	src/bus/census.c src/bus/census.h \
 	src/bus/chatter.c src/bus/chatter.h \
 	src/bus/dialer.c src/bus/dialer.h \
 	src/bus/directory.c src/bus/directory.h \

@@ -13,17 +13,16 @@ static_assert(
 	(SEALED_STAGED / SEALED_RECORD_MIN + 1) * RECORD_OVERHEAD + SEALED_STAGED <= (int)BUS_WRITE,
 	"what is staged fits into one buffer when it is sealed");
 
-struct sealed *sealed_new(struct bus *bus, struct secure *secure, struct doorman_source *source)
+struct sealed *sealed_new(struct bus *bus, struct secure *secure, const struct lobby_seat *seat)
 {
 	struct sealed *s = mem_zalloc(bus->mem, sizeof *s);
 	if (s == NULL) {
 		secure_free(secure);
-		if (source != NULL)
-			lobby_farewell(&bus->guard->lobby, source);
+		lobby_farewell(&bus->guard->lobby, seat);
 		return NULL;
 	}
 	s->secure = secure;
-	s->source = source;
+	s->seat = *seat;
 	return s;
 }
 
@@ -40,8 +39,7 @@ void sealed_free(struct bus *bus, struct sealed *s)
 {
 	if (s == NULL)
 		return;
-	if (s->source != NULL)
-		lobby_farewell(&bus->guard->lobby, s->source);
+	lobby_farewell(&bus->guard->lobby, &s->seat);
 	secure_free(s->secure);
 	put_buffers(bus, s);
 	mem_free(bus->mem, s->kept);

@@ -12,6 +12,7 @@
 #define CB_BUS_SEALED_H
 
 #include "bus/bus.h"
+#include "bus/lobby.h"
 #include "bus/secure.h"
 
 #include <sys/types.h>
@@ -23,13 +24,12 @@ enum {
 /* A record is no longer than the path carries in this time: it is of no use before its end. */
 #define SEALED_RECORD_TIME (2 * CLOCK_MS)
 
-struct doorman_source;
 struct transport;
 
 struct sealed {
 	struct secure *secure;
-	struct doorman_source *source; /* whom the doorman counts it for; NULL: we dialled */
-	uint8_t *in, *plain;           /* as read, and opened: only during a read */
+	struct lobby_seat seat; /* where it is counted, unless we dialled */
+	uint8_t *in, *plain;    /* as read, and opened: only during a read */
 	size_t in_begin, in_end;
 	uint8_t *kept; /* n_kept bytes, the beginning of a record */
 	size_t n_kept;
@@ -38,8 +38,8 @@ struct sealed {
 	bool said_close; /* CLOSE is staged or sent */
 };
 
-/* Takes over `secure` and `source`, also on failure.  NULL when there is no memory. */
-struct sealed *sealed_new(struct bus *bus, struct secure *secure, struct doorman_source *source);
+/* Takes over `secure` and the seat, also on failure.  NULL when there is no memory. */
+struct sealed *sealed_new(struct bus *bus, struct secure *secure, const struct lobby_seat *seat);
 
 /* Wipes and frees all of it, and says farewell in the lobby; NULL does nothing. */
 void sealed_free(struct bus *bus, struct sealed *s);

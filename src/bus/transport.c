@@ -182,7 +182,7 @@ static bool feed(struct transport *t, const uint8_t *p, size_t n)
 
 /* The dialling side's handshake is over before the other has looked at its token. */
 #define TOO_EARLY                                                                                  \
-	"closed before its HELLO; it may have refused this node's token, and its log says why"
+	"closed before its HELLO; its log says why: this node's token, or too many transports"
 
 static void say_goodbye(struct transport *t);
 
@@ -420,7 +420,7 @@ int transport_new(struct transport **out, struct bus *bus, const struct transpor
 {
 	int rc = ERR_NOMEM;
 	struct sealed *sealed = NULL;
-	if (opt->secure != NULL && (sealed = sealed_new(bus, opt->secure, opt->source)) == NULL)
+	if (opt->secure != NULL && (sealed = sealed_new(bus, opt->secure, &opt->seat)) == NULL)
 		goto err0;
 	struct transport *t = mem_zalloc(bus->mem, sizeof *t);
 	if (t == NULL)

@@ -105,8 +105,8 @@ struct transport_options {
 	void *owner;
 	int fd; /* connected; the transport's from here on, also on failure */
 	enum mux_side side;
-	struct secure *secure;         /* NULL: plain; likewise the transport's */
-	struct doorman_source *source; /* of an accepted, secured one */
+	struct secure *secure;  /* NULL: plain; likewise the transport's */
+	struct lobby_seat seat; /* of an accepted, secured one; likewise */
 };
 
 /* 0; ERR_NOMEM or ERR_SYS (with errno): the descriptor is closed. */

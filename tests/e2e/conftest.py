@@ -8,7 +8,8 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from bus import Bus  # noqa: E402 (the path comes first)
+import wan  # noqa: E402 (the path comes first)
+from bus import Bus  # noqa: E402
 
 
 def pytest_configure():
@@ -44,3 +45,14 @@ def need():
             pytest.skip(message)
         return path
     return find
+
+
+@pytest.fixture
+def long_path(need):
+    """Two machines, 20 ms from each other: see wan.py."""
+    if os.geteuid() != 0 or not wan.TUNLINK.exists() or not os.path.exists("/dev/net/tun"):
+        pytest.skip("needs root, /dev/net/tun, and tests/bench/tunlink to be built")
+    need("nsenter")
+    made = wan.Wan(need("ip"), delay_ms=20)
+    yield made
+    made.close()

@@ -1,6 +1,5 @@
 """Links that segments dial: they announce what they serve, and the controller leads there."""
 
-import os
 import re
 import signal
 
@@ -370,16 +369,6 @@ def test_long_lists_of_services(bus):
     bus.controller.daemon.wait_log(r"segment \S+: serves 2000 services")
     for name, url in zip(tried, urls):
         assert answer(bus, url) == name
-
-
-@pytest.fixture
-def long_path(need):
-    if os.geteuid() != 0 or not wan.TUNLINK.exists() or not os.path.exists("/dev/net/tun"):
-        pytest.skip("needs root, /dev/net/tun, and tests/bench/tunlink to be built")
-    need("nsenter")
-    made = wan.Wan(need("ip"), delay_ms=20)
-    yield made
-    made.close()
 
 
 @pytest.mark.parametrize("length", ["long", "short"])

@@ -5,9 +5,11 @@ import re
 import shutil
 import signal
 import socket
+import time
 
 import pytest
 
+import wan
 from bus import Keys
 from daemon import sanitized, wrapped
 from net import FIN, echo, parse
@@ -183,6 +185,41 @@ def test_two_hundred_at_once_from_one_address(bus):
         assert segment.daemon.logged("others came from its address.*drawn by lot")
         bus.controller.daemon.kill()
         eventually(lambda: segment.daemon.fds() == idle, "nothing is left of them")
+
+
+def test_one_node_does_not_take_all_places(long_path, bus):
+    """Many processes of it, each with as many transports as it may: the last one is turned away,
+    says so once, and tries on with pauses that grow, until there is a place for it."""
+    url, most = f"bus://{wan.NEAR}:9700", 128
+    segment = bus.segment()
+    bus.secure(segment)
+    segment.section("echo", url, bus.serve(echo, bus.address("unix")).url)
+    segment.prefix = long_path.near
+    segment.start()
+    nodes = [bus.controller, *(bus.other_controller() for _ in range(4))]
+    fronts = []
+    for node in nodes:
+        node.options.update(bus.controller.options, transports=32)
+        node.prefix = long_path.far
+        fronts.append(bus.address("unix"))
+        node.section("echo", fronts[-1], url)
+    *first, last = nodes
+    for node in first:
+        node.start()
+    eventually(lambda: segment.daemon.log().count("): up\n") == most, "all have theirs")
+    assert not segment.daemon.logged("refused")
+    begin = time.monotonic()
+    last.start()
+    turned_away = "refused: node controller has 128 transports to this address already"
+    eventually(lambda: segment.daemon.log().count(turned_away) >= 6, "it tries on")
+    # Five pauses, of half the back-off at least: 100, 200, 400, 800 and 1600 ms.
+    assert time.monotonic() - begin > 1.55
+    assert len(last.daemon.logged_all("cannot connect: .*too many transports")) == 1
+    for front in fronts[:-1]:
+        works(bus, front)
+    first[0].daemon.kill()
+    last.daemon.wait_links(1)
+    works(bus, fronts[-1])
 
 
 def test_a_controller_that_is_started_again_and_again(bus):

@@ -85,6 +85,13 @@ tests_unit_test_doorman_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_doorman_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_doorman_LDADD = $(BUS_TEST_LIBS)
 
+check_PROGRAMS += tests/unit/test_census
+TESTS += tests/unit/test_census
+tests_unit_test_census_SOURCES = tests/unit/test_census.c
+tests_unit_test_census_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_census_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_census_LDADD = $(BUS_TEST_LIBS)
+
 check_PROGRAMS += tests/unit/test_lobby
 TESTS += tests/unit/test_lobby
 tests_unit_test_lobby_SOURCES = tests/unit/test_lobby.c $(BUS_RIG) \

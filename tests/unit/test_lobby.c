@@ -13,35 +13,47 @@
 static struct rig r;
 static struct cluster cluster;
 static struct rig_node *segment;
-static struct keyring keys; /* of a controller */
-static int port;
+static struct keyring keys, other_keys; /* of two controllers */
+static int port, other_port;
 
-static const struct cluster_node ctl = {.name = "ctl", .role = TOKEN_CONTROLLER},
-				 seg = {.name = "seg", .role = TOKEN_SEGMENT};
+static const struct cluster_node nodes[] = {
+	{.name = "ctl", .role = TOKEN_CONTROLLER},
+	{.name = "other", .role = TOKEN_CONTROLLER},
+	{.name = "seg", .role = TOKEN_SEGMENT},
+};
+
+static void load(struct keyring *ring, const char *name)
+{
+	char why[WHY_MAX];
+	struct credentials_source source =
+		cluster_source(&cluster, name, TOKEN_CONTROLLER, mem_system());
+	ck_assert_int_eq(keyring_init(ring, &source, why), 0);
+}
 
 static void setup(void)
 {
-	char why[WHY_MAX];
 	log_set_level(LOG_ERROR);
 	cluster_init(&cluster);
-	cluster_add(&cluster, &ctl);
-	cluster_add(&cluster, &seg);
-	struct credentials_source source =
-		cluster_source(&cluster, "ctl", TOKEN_CONTROLLER, mem_system());
-	ck_assert_int_eq(keyring_init(&keys, &source, why), 0);
+	for (size_t i = 0; i < sizeof nodes / sizeof *nodes; i++)
+		cluster_add(&cluster, &nodes[i]);
+	load(&keys, "ctl");
+	load(&other_keys, "other");
 	rig_init(&r);
 	port = rig_port(&r);
+	other_port = rig_port(&r);
 	const char *dir = cluster.dir;
 	segment = rig_start(&r, CONF_SEGMENT,
 		"[Cloudbus]\ntrust=%s/trust\nidentity=%s/seg.key\ntoken=%s/seg.token\n"
-		"[echo]\nbind=bus://127.0.0.1:%d\nserver=tcp://127.0.0.1:%d\n",
-		dir, dir, dir, port, rig_port(&r));
+		"[echo]\nbind=bus://127.0.0.1:%d\nserver=tcp://127.0.0.1:1\n"
+		"[other]\nbind=bus://127.0.0.1:%d\nserver=tcp://127.0.0.1:1\n",
+		dir, dir, dir, port, other_port);
 }
 
 static void teardown(void)
 {
 	rig_fini(&r);
 	keyring_fini(&keys);
+	keyring_fini(&other_keys);
 	cluster_fini(&cluster);
 	log_set_level(LOG_INFO);
 }
@@ -70,18 +82,23 @@ static void speak(struct caller *c)
 }
 
 /* Connects, and sends message 1; nothing of it has been looked at yet. */
-static struct caller call(void)
+static struct caller call_at(int to, struct keyring *who)
 {
 	char why[WHY_MAX];
-	struct caller c = {.fd = rig_connect(port)};
+	struct caller c = {.fd = rig_connect(to)};
 	struct secure_setup opt = {.mem = mem_system(),
-		.keyring = &keys,
+		.keyring = who,
 		.side = NOISE_INITIATOR,
 		.peer = TOKEN_SEGMENT,
 		.wall = clock_wall()};
 	ck_assert_int_eq(secure_new(&c.secure, &opt, why), 0);
 	speak(&c);
 	return c;
+}
+
+static struct caller call(void)
+{
+	return call_at(port, &keys);
 }
 
 static enum outcome listen_to(struct caller *c)
@@ -116,10 +133,23 @@ static void finish(struct caller *c)
 	RIG_UNTIL(&r, segment->bus.n_transports > n);
 }
 
+/* Nothing has been said to it. */
 static bool is_closed(int fd)
 {
 	char byte;
-	return rig_read(fd, &byte, 1) == 0 || errno != EAGAIN;
+	ssize_t n = rig_read(fd, &byte, 1);
+	ck_assert_int_le(n, 0);
+	return n == 0 || errno != EAGAIN;
+}
+
+/* Whatever has been said to it. */
+static bool is_ended(int fd)
+{
+	char buf[4096];
+	ssize_t n;
+	while ((n = rig_read(fd, buf, sizeof buf)) > 0)
+		;
+	return n == 0 || errno != EAGAIN;
 }
 
 /* --- strangers --------------------------------------------------------------------------- */
@@ -234,6 +264,53 @@ START_TEST(the_queue_does_not_wait_for_the_silent)
 }
 END_TEST
 
+/* --- those who have come through --------------------------------------------------------- */
+
+/* Whether it is closed when its handshake is over; else it is linked. */
+static bool is_turned_away(struct caller *c)
+{
+	enum outcome outcome;
+	size_t n = segment->bus.n_transports;
+	RIG_UNTIL(&r, (outcome = listen_to(c)) != OPEN);
+	if (outcome == CLOSED)
+		return true;
+	RIG_UNTIL(&r, segment->bus.n_transports > n || is_ended(c->fd));
+	return segment->bus.n_transports == n;
+}
+
+START_TEST(a_node_has_so_many_transports_at_an_address)
+{
+	struct caller callers[CENSUS_OF_PEER], more, elsewhere, another;
+	for (int i = 0; i < CENSUS_OF_PEER; i++) {
+		callers[i] = call();
+		finish(&callers[i]);
+	}
+	for (int i = 0; i < 3; i++) {
+		more = call();
+		ck_assert(is_turned_away(&more));
+		hang_up(&more);
+	}
+	ck_assert_uint_eq(segment->bus.n_transports, CENSUS_OF_PEER);
+	elsewhere = call_at(other_port, &keys);
+	ck_assert(!is_turned_away(&elsewhere));
+	another = call_at(port, &other_keys);
+	ck_assert(!is_turned_away(&another));
+	/* It is no longer full when one of them is gone. */
+	hang_up(&callers[0]);
+	RIG_UNTIL(&r, segment->bus.n_transports == CENSUS_OF_PEER + 1);
+	callers[0] = call();
+	ck_assert(!is_turned_away(&callers[0]));
+	ck_assert_uint_eq(doorman()->inside, 0);
+	ck_assert_uint_eq(segment->bus.guard->lobby.census.peers.count, 3);
+	hang_up(&elsewhere);
+	hang_up(&another);
+	for (int i = 0; i < CENSUS_OF_PEER; i++)
+		hang_up(&callers[i]);
+	RIG_UNTIL(&r, segment->bus.n_transports == 0);
+	ck_assert_uint_eq(segment->bus.guard->lobby.census.peers.count, 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("lobby");
@@ -244,6 +321,7 @@ int main(void)
 	tcase_add_test(t, who_has_spoken_is_not_drawn);
 	tcase_add_test(t, who_has_proved_himself_keeps_his_place);
 	tcase_add_test(t, the_queue_does_not_wait_for_the_silent);
+	tcase_add_test(t, a_node_has_so_many_transports_at_an_address);
 	suite_add_tcase(s, t);
 	return unit_main(s);
 }

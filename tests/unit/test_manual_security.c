@@ -52,6 +52,8 @@ static const struct {
 	{"a request for metrics, and the head of its answer", EXPORTER_MEMORY, " bytes"},
 	{"silence of a connection to metrics", EXPORTER_TIMEOUT, " seconds"},
 	{"texts of metrics made, at most", EXPORTER_RENDERS, " a second"},
+	{"transports of a node to one address", CENSUS_OF_PEER, ""},
+	{"transports accepted, of all nodes", BUS_TRANSPORTS_MAX, ""},
 	{"bytes of frames in one record", RECORD_PLAIN_MAX, ""},
 	{"records under one key", RECORD_REKEY, ""},
 	{"tokens are looked at, at least every", (long)(GUARD_INTERVAL / CLOCK_SEC), " seconds"},
