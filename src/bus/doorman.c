@@ -62,6 +62,7 @@ static struct doorman_source *find(
 
 static void forget(struct doorman *d, struct doorman_source *s)
 {
+	assert(list_empty(&s->lots));
 	if (!list_empty(&s->idle)) {
 		list_remove(&s->idle);
 		d->n_idle--;

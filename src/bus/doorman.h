@@ -124,7 +124,10 @@ enum doorman_end {
 /* The MAC of one that is inside was right. */
 void doorman_prove(struct doorman *d, struct doorman_source *source);
 
-/* The handshake is over.  DOORMAN_PROVEN just where doorman_prove() was called. */
+/*
+ * The handshake is over, and out of `lots`: the source may be gone.  DOORMAN_PROVEN just where
+ * doorman_prove() was called.
+ */
 void doorman_leave(
 	struct doorman *d, struct doorman_source *source, enum doorman_end end, uint64_t now);
 

@@ -40,12 +40,19 @@ static void let_go(struct visitor *v)
 {
 	struct loop *loop = v->lobby->bus->loop;
 	list_remove(&v->node);
-	list_remove(&v->lot);
 	loop_timer_stop(loop, &v->patience);
 	/* A place is free: somebody may wait for it. */
 	if (!list_empty(&v->lobby->waiting))
 		loop_defer(loop, &v->lobby->call);
 	loop_free_later(loop, v);
+}
+
+/* Its handshake is over.  The source may be gone after this, and the list in it. */
+static void leave(struct visitor *v, enum doorman_end how)
+{
+	struct lobby *lobby = v->lobby;
+	list_remove(&v->lot);
+	doorman_leave(&lobby->doorman, v->source, how, bus_now(lobby->bus));
 }
 
 static void on_proven(struct handshake *h)
@@ -91,7 +98,7 @@ static void on_done(struct handshake *h, const struct handshake_result *r)
 		if (r->fault == SECURE_UNWELCOME)
 			doorman_key_failed(d, r->key, now);
 		complain(lobby, &v->peer, r->why);
-		doorman_leave(d, v->source, how, now);
+		leave(v, how);
 		let_go(v);
 		return;
 	}
@@ -99,7 +106,7 @@ static void on_done(struct handshake *h, const struct handshake_result *r)
 	struct lobby_guest guest = {.fd = r->fd, .secure = r->secure, .peer = &v->peer};
 	if (seat(v, &guest))
 		v->host->welcome(v->host, &guest);
-	doorman_leave(d, v->source, how, now);
+	leave(v, how);
 	let_go(v);
 }
 
@@ -127,7 +134,7 @@ static void drop(struct visitor *v, const char *why)
 		return;
 	handshake_cancel(&v->handshake);
 	complain(lobby, &v->peer, why);
-	doorman_leave(&lobby->doorman, v->source, DOORMAN_UNPROVEN, bus_now(lobby->bus));
+	leave(v, DOORMAN_UNPROVEN);
 	let_go(v);
 }
 
@@ -166,7 +173,7 @@ static void begin(struct visitor *v, int fd)
 	int rc = handshake_start(&v->handshake, lobby->bus, &opt);
 	if (rc != 0) {
 		complain(lobby, &v->peer, rc == ERR_SYS ? strerror(errno) : err_text(rc));
-		doorman_leave(&lobby->doorman, v->source, DOORMAN_UNPROVEN, bus_now(lobby->bus));
+		leave(v, DOORMAN_UNPROVEN);
 		let_go(v);
 		return;
 	}
@@ -290,8 +297,7 @@ static void clear(struct list *visitors, const struct lobby_host *host)
 			continue;
 		}
 		handshake_cancel(&v->handshake);
-		doorman_leave(&v->lobby->doorman, v->source,
-			v->proven ? DOORMAN_PROVEN : DOORMAN_UNPROVEN, bus_now(v->lobby->bus));
+		leave(v, v->proven ? DOORMAN_PROVEN : DOORMAN_UNPROVEN);
 		let_go(v);
 	}
 }
