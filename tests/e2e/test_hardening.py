@@ -112,10 +112,14 @@ def test_user_is_kept_to_and_its_sockets_are_removed(public, bus, someone):
         assert said["Uid"] == [str(someone.pw_uid)] * 4
         assert said["Gid"] == [str(someone.pw_gid)] * 4
         assert sorted(map(int, said["Groups"])) == groups
+        own = int(status("self")["CapPrm"][0], 16)
         for caps in ("CapPrm", "CapEff", "CapBnd"):
-            assert int(said[caps][0], 16) & ~CAP_NET_BIND_SERVICE == 0
+            assert int(said[caps][0], 16) == own & CAP_NET_BIND_SERVICE
+        for caps in ("CapInh", "CapAmb"):
+            assert int(said[caps][0], 16) == 0
         if not sanitized():  # what is not dumpable belongs to root in /proc
             assert os.stat(f"/proc/{daemon.pid}/environ").st_uid == 0
+            assert said["NoNewPrivs"] == ["1"] and said["Seccomp"] == ["2"]
     assert [path.stat().st_uid for path in sockets(home)] == [someone.pw_uid] * 2
     for daemon in bus.daemons():
         daemon.stop()
@@ -162,9 +166,10 @@ def test_account_that_there_is_not(tmp_path, program, key, options):
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may become anybody")
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_user_that_one_may_not_become(tmp_path, program):
+def test_user_that_one_may_not_become(bus, tmp_path, program):
     path = tmp_path / "x.ini"
-    path.write_text(GOOD.format(9) + "[Cloudbus]\nuser=root\n", encoding="ascii")
+    port = int(bus.address().rsplit(":", 1)[1])
+    path.write_text(GOOD.format(port) + "[Cloudbus]\nuser=root\n", encoding="ascii")
     done = run(program, "-c", str(path))
     assert done.returncode == 1 and "cannot become" in done.stderr
 
@@ -292,6 +297,43 @@ def test_start_that_fails_leaves_no_socket(public, roots, bus, someone, program)
     assert "its file stays" in done.stderr and (roots / "a").is_socket()
     node.start()
     assert served_by(f"unix://{roots}/a")[1] == someone.pw_uid
+
+
+def unit_capabilities():
+    """What the unit files say that user= needs."""
+    text = (Path(__file__).parents[2] / "etc/cloudbus-controller.service").read_text("ascii")
+    needed = re.search(r"#  +CapabilityBoundingSet=((?:.*\\\n)*.*)", text)[1]
+    return [name.lower() for name in re.findall(r"CAP_(\w+)", needed)]
+
+
+@as_root
+@bare
+def test_capabilities_of_the_unit_files_are_enough(public, roots, bus, someone):
+    bus.folder = roots
+    caps = unit_capabilities()
+    assert len(caps) == 6
+    service = bus.service(bus.serve(echo), front="unix", link="bus+unix")
+    given_to(bus.keys, someone)
+    for node in (bus.controller, *bus.segments):
+        node.options["user"] = someone.pw_name
+        node.path = public / f"{node.name}.ini"
+        node.prefix = ("setpriv", "--bounding-set=-all," + ",".join(f"+{cap}" for cap in caps))
+    for _ in range(2):  # the second finds the files of the first
+        bus.start()
+        check_echo(bus, service)
+        for node in (bus.controller, *bus.segments):
+            node.daemon.stop()
+    kept = sockets(roots)
+    bus.controller.write()
+    done = run("controller", "-t", "-c", str(bus.controller.path))
+    assert done.returncode == 0, done.stderr
+    # Without the one to give files away nothing is served that clients could not reach.
+    for path in kept:
+        path.unlink()
+    bus.controller.prefix = ("setpriv", "--bounding-set=-chown")
+    daemon = bus.controller.spawn()
+    assert daemon.wait_exit() == 1 and daemon.logged("cannot give its file to user")
+    assert not sockets(roots)
 
 
 @as_root
