@@ -24,6 +24,7 @@ EXTRA_DIST += \
 	tests/e2e/test_hardening.py \
 	tests/e2e/test_harness.py \
 	tests/e2e/test_links.py \
+	tests/e2e/test_metrics.py \
 	tests/e2e/test_nat_links.py \
 	tests/e2e/test_process.py \
 	tests/e2e/test_reload.py \
