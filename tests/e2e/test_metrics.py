@@ -279,6 +279,28 @@ def test_other_errors_at_reload_leave_the_address(bus, program):
     assert says(urls[program], program)
 
 
+def test_address_passes_between_a_service_and_metrics_in_two_steps(bus):
+    service, urls = started(bus)
+    node, lines = bus.controller, bus.controller.sections[0][1]
+
+    def give(to_service, to_metrics, good):
+        lines[0] = ("bind", to_service)
+        node.options["metrics"] = to_metrics
+        node.reload(good)
+
+    old, another = urls["controller"], bus.address("unix")
+    for to_service, to_metrics in ((old, service.url), (old, another), (another, service.url)):
+        give(to_service, to_metrics, good=False)
+        assert says(old, "controller")
+        check_echo(bus, service)
+    assert refused(another)
+    give(another, old, good=True)
+    give(another, service.url, good=True)
+    give(old, service.url, good=True)
+    assert says(service.url, "controller")
+    check_echo(bus, old)
+
+
 # --- the end ------------------------------------------------------------------------------------
 
 
