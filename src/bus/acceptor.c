@@ -15,6 +15,7 @@ static bool is_full(const struct acceptor *a, const struct addr *peer)
 		return false;
 	log_warning("transport from %s refused: there are %d already", addr_format(peer, text),
 		BUS_TRANSPORTS_MAX);
+	a->bus->stats.away[STATS_AWAY_TRANSPORTS]++;
 	return true;
 }
 

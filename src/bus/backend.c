@@ -129,6 +129,7 @@ static void on_connected(struct connector *c, const struct connector_result *r)
 {
 	struct backend_connect *bc = container_of(c, struct backend_connect, connector);
 	struct backend *b = bc->backend;
+	b->bus->stats.no_port += r->no_port;
 	for (size_t i = 0; i < bc->n; i++) {
 		if (b->name == NULL) /* the only address there is: no other to try first */
 			break;

@@ -43,10 +43,12 @@ static void retry_later(struct dialer *d)
 		log_error("link %s: no memory for its timer; it stays down", text_of(d));
 }
 
-static void attempt_failed(struct dialer *d, const char *why)
+static void attempt_failed(struct dialer *d, enum stats_dial how, const char *why)
 {
 	if (*d->stopped)
 		return;
+	d->failures++;
+	d->bus->stats.dials[how]++;
 	uint64_t complaint = hash_bytes(why, strlen(why), 1) | 1;
 	if (d->complaint != complaint)
 		log_warning("link %s: cannot connect: %s; trying on", text_of(d), why);
@@ -160,11 +162,13 @@ static void on_closed(struct transport *t, const char *why)
 	struct dialer *d = t->owner;
 	bool was_ready = withdraw(d, t), was_next = t == d->next;
 	d->n_transports--;
+	d->received += t->received;
+	d->sent += t->sent;
 	if (d->ops->closed != NULL)
 		d->ops->closed(d, t);
 	if (was_next) {
 		d->next = NULL;
-		attempt_failed(d, why != NULL ? why : "closed by the peer");
+		attempt_failed(d, STATS_DIAL_HELLO, why != NULL ? why : "closed by the peer");
 	} else if (was_ready) {
 		forget_backoff(d);
 		log_notice("link %s: %s: %s", text_of(d),
@@ -195,7 +199,8 @@ static void make_transport(struct dialer *d, int fd, struct secure *secure)
 	int rc = transport_new(&d->next, d->bus, &opt);
 	if (rc != 0) {
 		d->next = NULL;
-		attempt_failed(d, rc == ERR_SYS ? strerror(errno) : err_text(rc));
+		attempt_failed(
+			d, STATS_DIAL_FAILED, rc == ERR_SYS ? strerror(errno) : err_text(rc));
 		return;
 	}
 	d->n_transports++;
@@ -210,7 +215,7 @@ static void on_shaken(struct handshake *h, const struct handshake_result *result
 		make_transport(d, result->fd, result->secure);
 		return;
 	}
-	attempt_failed(d, result->why);
+	attempt_failed(d, STATS_DIAL_HANDSHAKE, result->why);
 	ended(d);
 }
 
@@ -223,15 +228,17 @@ static void shake_hands(struct dialer *d, int fd)
 		.done = on_shaken};
 	int rc = handshake_start(&d->handshake, d->bus, &opt);
 	if (rc != 0)
-		attempt_failed(d, rc == ERR_SYS ? strerror(errno) : err_text(rc));
+		attempt_failed(
+			d, STATS_DIAL_FAILED, rc == ERR_SYS ? strerror(errno) : err_text(rc));
 }
 
 static void on_connected(struct connector *c, const struct connector_result *result)
 {
 	struct dialer *d = container_of(c, struct dialer, connector);
+	d->bus->stats.no_port += result->no_port;
 	if (result->err != 0) {
-		attempt_failed(
-			d, result->err == ERR_SYS ? strerror(result->sys) : err_text(result->err));
+		attempt_failed(d, STATS_DIAL_CONNECT,
+			result->err == ERR_SYS ? strerror(result->sys) : err_text(result->err));
 		ended(d);
 		return;
 	}
@@ -247,7 +254,7 @@ static void connect_to(struct dialer *d, const struct addr *addrs, size_t n)
 		.addrs = addrs, .n = n, .timeout = DIALER_CONNECT_TIMEOUT, .mem = d->bus->mem};
 	int rc = connector_start(&d->connector, d->bus->loop, &opt, on_connected);
 	if (rc != 0)
-		attempt_failed(d, err_text(rc));
+		attempt_failed(d, STATS_DIAL_FAILED, err_text(rc));
 }
 
 _Static_assert((int)DNS_ADDRS_MAX <= (int)CONNECTOR_ADDRS_MAX, "an answer is tried whole");
@@ -262,7 +269,7 @@ static void on_resolved(struct dns_query *query, int err)
 	if (*d->stopped || !d->in_use)
 		return;
 	if (err != 0) {
-		attempt_failed(d, dns_failure(d->name));
+		attempt_failed(d, STATS_DIAL_NAME, dns_failure(d->name));
 		return;
 	}
 	for (size_t i = 0; i < n; i++) {
@@ -407,7 +414,7 @@ void dialer_give_up(struct dialer *d)
 	if (d->next != NULL) {
 		struct transport *next = d->next;
 		d->next = NULL;
-		transport_kill(next, NULL);
+		transport_kill(next, STATS_CLOSED_CLEAN, NULL);
 	}
 }
 

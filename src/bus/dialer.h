@@ -73,14 +73,16 @@ struct dialer {
 	struct timer retry;
 	struct transport *ready[CONF_TRANSPORTS_MAX]; /* open to new sessions */
 	unsigned n_ready, turn;
-	unsigned wanted;        /* transports, by the length of the path */
-	struct transport *next; /* its HELLO is not in yet, or NULL */
-	size_t n_transports;    /* with those that are on their way out */
-	uint64_t backoff;       /* microseconds; the next pause is up to this */
-	uint64_t tried;         /* when the last attempt began */
-	uint64_t ready_at;      /* when a transport last became ready */
-	uint64_t complaint;     /* the failure that was logged last, by its words; 0: none */
-	uint64_t awaited;       /* until when a session waits for it */
+	unsigned wanted;         /* transports, by the length of the path */
+	struct transport *next;  /* its HELLO is not in yet, or NULL */
+	size_t n_transports;     /* with those that are on their way out */
+	uint64_t backoff;        /* microseconds; the next pause is up to this */
+	uint64_t tried;          /* when the last attempt began */
+	uint64_t ready_at;       /* when a transport last became ready */
+	uint64_t complaint;      /* the failure that was logged last, by its words; 0: none */
+	uint64_t awaited;        /* until when a session waits for it */
+	uint64_t failures;       /* attempts that came to nothing */
+	uint64_t received, sent; /* bytes of transports that are no more */
 };
 
 /* For bus.c. */

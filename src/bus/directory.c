@@ -56,18 +56,22 @@ void directory_open(const struct directory *dir, struct transport *t, struct mux
 	const struct wire_open *open)
 {
 	struct egress *e = t->sealed == NULL ? dir->only : NULL;
-	if (!guard_admits(t, open)) {
-		transport_refuse(t, stream, WIRE_NO_SERVICE);
-		return;
-	}
+	bool may = guard_admits(t, open);
 	if (e == NULL)
 		e = directory_find(dir, open->name, open->name_len);
-	if (e == NULL) {
+	if (!may) {
+		/* Whether there is such a service is none of the peer's business. */
+		if (e != NULL)
+			e->stats.refused[STATS_NOT_ALLOWED]++;
+		transport_refuse(t, stream, WIRE_NO_SERVICE);
+	} else if (e == NULL) {
+		t->bus->stats.unknown_services++;
 		log_warning("session from %s refused: no service [%.*s] here", transport_text(t),
 			open->name_len, open->name);
 		transport_refuse(t, stream, WIRE_NO_SERVICE);
 	} else if (open->hops == 0) {
 		log_warning("service [%s]: session refused: its hop limit is spent", e->conf->name);
+		e->stats.refused[STATS_HOPS_SPENT]++;
 		transport_refuse(t, stream, WIRE_HOPS_SPENT);
 	} else {
 		egress_begin(e, t, stream, open);

@@ -133,27 +133,30 @@ static enum doorman_answer admit(struct doorman *d, struct doorman_source *s)
 	return DOORMAN_ENTER;
 }
 
-/* Why it may neither enter nor wait; NULL: it may wait. */
-static const char *why_not(const struct doorman *d, const struct doorman_source *s, uint64_t now)
+/* Whether it may wait, if it may not enter; *why not. */
+static bool may_wait(
+	const struct doorman *d, const struct doorman_source *s, uint64_t now, enum stats_away *why)
 {
 	if (s->live == 0 && is_paused(&s->record, now))
-		return "its address has a pause, for what it sent before";
-	if (s->live == 0 && s->inside >= DOORMAN_PER_SOURCE)
-		return "its address has too many handshakes under way";
-	if (s->live == 0)
-		return "too many handshakes are under way";
-	if (s->waiting >= DOORMAN_QUEUE_PER_SOURCE || d->waiting >= DOORMAN_QUEUE)
-		return "too many wait for their handshake";
-	return NULL;
+		*why = STATS_AWAY_PAUSED;
+	else if (s->live == 0 && s->inside >= DOORMAN_PER_SOURCE)
+		*why = STATS_AWAY_SOURCE;
+	else if (s->live == 0)
+		*why = STATS_AWAY_CROWDED;
+	else if (s->waiting >= DOORMAN_QUEUE_PER_SOURCE || d->waiting >= DOORMAN_QUEUE)
+		*why = STATS_AWAY_QUEUE;
+	else
+		return true;
+	return false;
 }
 
 enum doorman_answer doorman_arrive(struct doorman *d, const struct addr *addr, uint64_t now,
-	struct doorman_source **source, const char **why)
+	struct doorman_source **source, enum stats_away *why)
 {
 	struct doorman_source *s = get(d, addr);
 	*source = s;
 	if (s == NULL) {
-		*why = "out of memory";
+		*why = STATS_AWAY_FAILED;
 		return DOORMAN_REFUSE;
 	}
 	enum doorman_answer answer = DOORMAN_WAIT;
@@ -162,8 +165,7 @@ enum doorman_answer doorman_arrive(struct doorman *d, const struct addr *addr, u
 		answer = admit(d, s);
 	if (answer != DOORMAN_WAIT)
 		return answer;
-	*why = why_not(d, s, now);
-	if (*why == NULL) {
+	if (may_wait(d, s, now, why)) {
 		use(d, s);
 		s->waiting++;
 		d->waiting++;

@@ -31,6 +31,7 @@
 #include "base/hash.h"
 #include "base/list.h"
 #include "base/mem.h"
+#include "bus/stats.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -98,12 +99,12 @@ enum doorman_answer {
 	 */
 	DOORMAN_REPLACE,
 	DOORMAN_WAIT,   /* doorman_call() or doorman_give_up() must follow */
-	DOORMAN_REFUSE, /* close it; *why, static, says why */
+	DOORMAN_REFUSE, /* close it; *why says why */
 };
 
 /* A connection from this address.  *source is set unless it is refused. */
 enum doorman_answer doorman_arrive(struct doorman *d, const struct addr *addr, uint64_t now,
-	struct doorman_source **source, const char **why);
+	struct doorman_source **source, enum stats_away *why);
 
 /* The same of one that waits: DOORMAN_ENTER, DOORMAN_REPLACE, or DOORMAN_WAIT: it waits on. */
 enum doorman_answer doorman_call(struct doorman *d, struct doorman_source *source);

@@ -12,6 +12,7 @@
 /* --- a session on its way to the backend -------------------------------------------------- */
 
 struct pending {
+	struct session_owner sessions;
 	struct backend_connect connect;
 	struct session *session;
 	struct egress *egress;
@@ -33,12 +34,21 @@ static void drop(struct bus *bus, struct egress_target *t)
 	loop_free_later(bus->loop, t);
 }
 
-static void on_closed_open(struct session *s)
+static void one_less(struct egress *e)
 {
-	struct egress *e = s->owner;
 	e->n_sessions--;
 	if (e->retired)
 		loop_defer(e->bus->loop, &e->settle);
+}
+
+static void on_closed_open(struct session *s)
+{
+	one_less(container_of(s->owner, struct egress, sessions));
+}
+
+static struct pending *pending_of(const struct session *s)
+{
+	return container_of(s->owner, struct pending, sessions);
 }
 
 /* The way to the backend is over, whether it was found or not. */
@@ -51,10 +61,10 @@ static void end_pending(struct pending *p)
 
 static void on_closed_pending(struct session *s)
 {
-	struct pending *p = s->owner;
+	struct pending *p = pending_of(s);
 	backend_cancel(&p->connect);
-	s->owner = p->egress;
-	on_closed_open(s);
+	s->owner = &p->egress->sessions;
+	one_less(p->egress);
 	end_pending(p);
 }
 
@@ -68,7 +78,7 @@ static void on_connected(struct backend_connect *bc, int fd, uint32_t code, cons
 	if (fd < 0) {
 		log_warning("session %s: refused: backend %s: %s", session_text(s),
 			p->target->backend.conf->servers[0].text, why);
-		session_abort(s, code);
+		session_refuse(s, stats_refusal_by_backend(code), code);
 		return;
 	}
 	if (session_set_local(s, fd, backend_is_tcp(&p->target->backend)) != 0) {
@@ -80,20 +90,26 @@ static void on_connected(struct backend_connect *bc, int fd, uint32_t code, cons
 	if (bc->broken != 0)
 		session_fail_later(s, bc->broken);
 	s->ops = &open_ops;
-	s->owner = p->egress;
+	s->owner = &p->egress->sessions;
 	end_pending(p);
 	session_start(s);
 }
 
 /*
- * Why the service takes no further session, or NULL.  Draining is no reason: an OPEN that
- * crossed our first GOAWAY is accepted, and after the last one mux turns them away.
+ * Why the service takes no further session, or NULL; counts it.  Draining is no reason: an OPEN
+ * that crossed our first GOAWAY is accepted, and after the last one mux turns them away.
  */
-static const char *full(const struct egress *e, const struct bus *bus)
+static const char *full(struct egress *e)
 {
-	if (e->conf->max_sessions != 0 && e->n_sessions >= e->conf->max_sessions)
+	if (e->conf->max_sessions != 0 && e->n_sessions >= e->conf->max_sessions) {
+		e->stats.refused[STATS_MAX_SESSIONS]++;
 		return "max_sessions is reached";
-	return quota_admits(bus) ? NULL : "the memory for unread bytes is used up";
+	}
+	if (quota_admits(e->bus))
+		return NULL;
+	e->stats.refused[STATS_MEMORY]++;
+	e->bus->stats.memory_refused++;
+	return "the memory for unread bytes is used up";
 }
 
 static struct session *make_session(struct bus *bus, struct egress *e, const struct wire_open *open)
@@ -101,8 +117,9 @@ static struct session *make_session(struct bus *bus, struct egress *e, const str
 	struct pending *p = mem_zalloc(bus->mem, sizeof *p);
 	if (p == NULL)
 		return NULL;
+	p->sessions.stats = &e->stats;
 	struct session_options opt = {.ops = &pending_ops,
-		.owner = p,
+		.owner = &p->sessions,
 		.service = e->conf,
 		.id = open->session,
 		.n_members = 1};
@@ -120,16 +137,17 @@ static struct session *make_session(struct bus *bus, struct egress *e, const str
 void egress_begin(struct egress *e, struct transport *t, struct mux_stream *stream,
 	const struct wire_open *open)
 {
-	const char *why = full(e, t->bus);
+	const char *why = full(e);
 	struct session *s = why == NULL ? make_session(t->bus, e, open) : NULL;
 	if (s == NULL) {
 		log_warning("service [%s]: session refused: %s", e->conf->name,
 			why != NULL ? why : "out of memory");
+		e->stats.refused[STATS_NO_RESOURCES] += why == NULL;
 		transport_refuse(t, stream, why != NULL ? WIRE_BUSY : WIRE_INTERNAL);
 		return;
 	}
 	transport_attach(t, &s->members[0].ts, stream);
-	struct pending *p = s->owner;
+	struct pending *p = pending_of(s);
 	if (backend_connect(&p->connect, &p->target->backend, on_connected) != 0) {
 		log_error("session %s: refused: out of memory", session_text(s));
 		session_abort(s, WIRE_INTERNAL);
@@ -152,6 +170,7 @@ struct egress *egress_new(struct bus *bus, const struct conf_service *conf)
 		return NULL;
 	e->bus = bus;
 	e->conf = conf;
+	e->sessions.stats = &e->stats;
 	list_init(&e->node);
 	loop_work_init(&e->settle, settle);
 	return e;

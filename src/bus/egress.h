@@ -16,6 +16,7 @@ struct egress_target {
 };
 
 struct egress {
+	struct session_owner sessions;
 	struct list node;         /* the node's, of all */
 	struct hash_node by_name; /* while a configuration is applied: the node's own */
 	struct bus *bus;
@@ -23,6 +24,7 @@ struct egress {
 	struct generation *generation; /* whose that is */
 	struct egress_target *target;
 	size_t n_sessions;
+	struct service_stats stats;
 	bool retired; /* lives for the sessions that are left, and then frees itself */
 	struct loop_work settle;
 };

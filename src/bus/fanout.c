@@ -26,6 +26,8 @@ static void latch(struct member *winner)
 {
 	struct session *s = session_of(winner);
 	s->latched = true;
+	if (s->n_members > 1)
+		session_stats(s)->latches++;
 	if (s->n_live == 1)
 		return;
 	log_debug("session %s: latched", session_text(s));
@@ -51,7 +53,7 @@ void fanout_check_end(struct session *s)
 		return;
 	if (!s->end_out && s->full_duplex && s->lost) {
 		log_info("session %s: reset at its end: a member was lost", session_text(s));
-		session_reset_local(s, WIRE_ABORTED);
+		session_reset_local(s, WIRE_ABORTED, STATS_MEMBER_LOST);
 		return;
 	}
 	if (!s->end_out) {
@@ -71,9 +73,11 @@ void fanout_lost(struct member *m, uint32_t code)
 	if (m->state == MEMBER_GONE)
 		return;
 	s->lost = true;
-	if (s->n_live > 1)
+	if (s->n_live > 1) {
+		session_stats(s)->members_lost++;
 		log_info("session %s: a member is lost (%s), %u left", session_text(s),
 			wire_code_text(code), s->n_live - 1u);
+	}
 	remove_member(m, code);
 	if (s->n_live > 0) {
 		fanout_check_end(s);
@@ -82,7 +86,7 @@ void fanout_lost(struct member *m, uint32_t code)
 	/* Losing a latch is what most members of a half-duplex session do. */
 	log_write(code == WIRE_LATCHED ? LOG_DEBUG : LOG_INFO, "session %s: reset: %s",
 		session_text(s), wire_code_text(code));
-	session_reset_local(s, code);
+	session_reset_local(s, code, stats_end_by_peer(code));
 }
 
 /* --- what a stream calls ---------------------------------------------------------------- */
@@ -154,6 +158,7 @@ void fanout_drop_slow(struct session *s)
 		log_warning("session %s: member %zu dropped: no progress for member_timeout",
 			session_text(s), i + 1);
 		s->lost = true;
+		session_stats(s)->members_slow++;
 		remove_member(m, WIRE_SLOW);
 	}
 	fanout_check_end(s);

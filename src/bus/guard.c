@@ -62,15 +62,19 @@ bool guard_admits(const struct transport *t, const struct wire_open *open)
 {
 	if (t->sealed == NULL)
 		return true;
-	return judge(t, secure_peer(t->sealed->secure), own_token(t->bus->guard), open->name,
+	bool may = judge(t, secure_peer(t->sealed->secure), own_token(t->bus->guard), open->name,
 		open->name_len);
+	t->bus->stats.forbidden[STATS_ACCEPTED] += !may;
+	return may;
 }
 
 bool guard_may_open(const struct transport *t, const char *name, size_t n)
 {
 	if (t->sealed == NULL)
 		return true;
-	return judge(t, own_token(t->bus->guard), secure_peer(t->sealed->secure), name, n);
+	bool may = judge(t, own_token(t->bus->guard), secure_peer(t->sealed->secure), name, n);
+	t->bus->stats.forbidden[STATS_DIALLED] += !may;
+	return may;
 }
 
 bool guard_believes(const struct transport *t, const char *name, size_t n)
@@ -91,7 +95,7 @@ static uint64_t in_seconds(int64_t seconds)
 
 static bool is_near_its_end(const struct token *token, int64_t now, int64_t *warned)
 {
-	if (token->expires - now > GUARD_WARN_BEFORE)
+	if (!guard_is_near_end(token->expires, now))
 		return false;
 	if (*warned != 0 && now >= *warned && now - *warned < GUARD_WARN_AGAIN)
 		return false;
@@ -151,7 +155,7 @@ static void end_at_once(struct transport *t, const char *why)
 	char text[ADDR_TEXT_MAX];
 	log_warning("transport %s (%s): its peer is let in no more: %s", name_of(t),
 		addr_format(&t->peer, text), why);
-	transport_kill(t, "the peer is not let in any more");
+	transport_kill(t, STATS_CLOSED_UNWELCOME, "the peer is not let in any more");
 }
 
 /* Whether it is on the list, and was ended for that: at once, even where its token has expired. */
@@ -273,6 +277,7 @@ static void look_for_fresh(struct guard *g, int64_t now)
 	if (now < g->look)
 		return;
 	int rc = keyring_reload(&g->keyring, now, &changes, why);
+	g->bus->stats.key_reloads[rc == 0 ? STATS_OK : STATS_NOT_OK]++;
 	if (rc == 0 && changes != 0)
 		adopted(g, changes, now);
 	else if (rc != 0 && !g->look_failed && !g->expired)
@@ -328,7 +333,9 @@ static void on_timer(struct timer *timer)
 static void load_list(struct guard *g)
 {
 	char why[WHY_MAX];
-	if (keyring_reload_list(&g->keyring, why) != 0)
+	int rc = keyring_reload_list(&g->keyring, why);
+	g->bus->stats.list_reloads[rc == 0 ? STATS_OK : STATS_NOT_OK]++;
+	if (rc != 0)
 		log_error("the revocation list was not reloaded, the old one stays in force: %s",
 			why);
 }
@@ -339,7 +346,9 @@ void guard_reload(struct guard *g)
 	char why[WHY_MAX];
 	unsigned changes = 0;
 	int64_t now = wall_now();
-	if (keyring_reload(&g->keyring, now, &changes, why) == 0)
+	int rc = keyring_reload(&g->keyring, now, &changes, why);
+	g->bus->stats.key_reloads[rc == 0 ? STATS_OK : STATS_NOT_OK]++;
+	if (rc == 0)
 		g->look = next_look(g, now);
 	else
 		log_error("the keys and tokens were not reloaded, the old ones stay in force: %s",

@@ -37,6 +37,12 @@ struct guard {
 	bool look_failed;              /* and said so */
 };
 
+/* Whether a token that ends then is near its end, or past it; both in seconds since 1970. */
+static inline bool guard_is_near_end(int64_t expires, int64_t now)
+{
+	return expires - now <= GUARD_WARN_BEFORE;
+}
+
 /* The files that a configuration names, at this time, without a seed. */
 struct credentials_source guard_source(const struct conf *conf, struct mem *mem);
 

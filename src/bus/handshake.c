@@ -19,9 +19,38 @@ enum { READ_ROOM = 4352 }; /* bytes: no message of the handshake is longer */
 
 #define HINT_2 "closed when it had this node's token; it may have refused it, and its log says why"
 
+static void count(const struct handshake *h, enum stats_handshake how)
+{
+	bool dialled = h->side == NOISE_INITIATOR;
+	h->bus->stats.shakes[dialled ? STATS_DIALLED : STATS_ACCEPTED][how]++;
+}
+
+/* What a failure was, where the messages themselves were at fault, or else the connection. */
+static enum stats_handshake how_failed(enum secure_fault fault, int err)
+{
+	switch (fault) {
+	case SECURE_STRANGER:
+		return STATS_SHAKE_STRANGER;
+	case SECURE_TOO_LATE:
+		return STATS_SHAKE_LATE;
+	case SECURE_BROKEN:
+		return STATS_SHAKE_BROKEN;
+	case SECURE_UNWELCOME:
+		return STATS_SHAKE_UNWELCOME;
+	case SECURE_PAUSED:
+		return STATS_SHAKE_PAUSED;
+	case SECURE_INTERNAL:
+		return STATS_SHAKE_FAILED;
+	case SECURE_FINE:
+		break;
+	}
+	return err == ERR_TIMEOUT ? STATS_SHAKE_TIMED_OUT : STATS_SHAKE_LOST;
+}
+
 static void fail(struct handshake *h, int err, const char *why)
 {
 	struct secure *s = h->secure;
+	count(h, how_failed(secure_fault(s), err));
 	struct handshake_result result = {.err = err,
 		.fd = -1,
 		.fault = secure_fault(s),
@@ -36,6 +65,7 @@ static void fail(struct handshake *h, int err, const char *why)
 
 static void succeed(struct handshake *h)
 {
+	count(h, STATS_SHAKEN);
 	struct handshake_result result = {.secure = h->secure, .key = secure_peer_key(h->secure)};
 	h->secure = NULL;
 	loop_timer_stop(h->bus->loop, &h->timer);

@@ -11,9 +11,14 @@
 #include <string.h>
 #include <unistd.h>
 
+static struct ingress *ingress_of(const struct session *s)
+{
+	return container_of(s->owner, struct ingress, sessions);
+}
+
 static void on_closed(struct session *s)
 {
-	struct ingress *in = s->owner;
+	struct ingress *in = ingress_of(s);
 	in->n_sessions--;
 	if (in->retired)
 		loop_defer(in->bus->loop, &in->settle);
@@ -21,11 +26,20 @@ static void on_closed(struct session *s)
 
 static const struct session_ops ops = {.closed = on_closed};
 
-static void refuse(struct ingress *in, int fd, const struct addr *peer, const char *why)
+/* A client is turned away before there is a session. */
+static void refuse(struct ingress *in, int fd, const struct addr *peer, enum stats_refusal why)
 {
+	static const char *const words[STATS_REFUSALS] = {
+		[STATS_MAX_SESSIONS] = "max_sessions is reached",
+		[STATS_MEMORY] = "the memory for unread bytes is used up",
+		[STATS_PEERS_FULL] = "its segments allow no more sessions",
+		[STATS_NOBODY] = "no segment serves it now",
+		[STATS_NO_RESOURCES] = "out of memory",
+	};
 	char text[ADDR_TEXT_MAX];
 	log_warning("service [%s]: client %s refused: %s", in->conf->name, addr_format(peer, text),
-		why);
+		words[why]);
+	in->stats.refused[why]++;
 	(void)close(fd); /* with SO_LINGER {1, 0}: a reset */
 }
 
@@ -53,7 +67,7 @@ static void set_name(struct wire_open *open, const char *name)
 static struct session *make_session(struct ingress *in, size_t n_members)
 {
 	struct session_options opt = {.ops = &ops,
-		.owner = in,
+		.owner = &in->sessions,
 		.service = in->conf,
 		.n_members = n_members,
 		.full_duplex = in->conf->mode == CONF_FULL_DUPLEX};
@@ -91,7 +105,10 @@ static void begin(struct session *s, const struct server_member *m, const struct
 	if (rc != ERR_NOTFOUND)
 		log_warning("session %s: refused: cannot open a stream: %s", session_text(s),
 			err_text(rc));
-	session_abort(s, rc != ERR_NOTFOUND ? WIRE_BUSY : WIRE_NO_SERVICE);
+	if (rc != ERR_NOTFOUND)
+		session_refuse(s, STATS_NO_STREAM, WIRE_BUSY);
+	else
+		session_refuse(s, STATS_NOT_ALLOWED, WIRE_NO_SERVICE);
 }
 
 /* Whether a session that finds nobody may wait, until then, for somebody to come up. */
@@ -106,7 +123,7 @@ static bool may_wait(struct ingress *in, uint64_t until)
 /* A client that finds no link up waits for the first that comes up. */
 static void wait_for_link(struct session *s, uint64_t until)
 {
-	struct ingress *in = s->owner;
+	struct ingress *in = ingress_of(s);
 	s->deadline = until;
 	list_append(&in->waiting, &s->waiting);
 	session_arm(s);
@@ -146,12 +163,17 @@ static size_t find_members(struct ingress *in, struct server_member *m, bool *up
 	return n;
 }
 
-/* Why the service takes no further session, whoever may be there for it; or NULL. */
-static const char *full(const struct ingress *in)
+#define WELCOME STATS_REFUSALS /* no reason to refuse */
+
+/* Why the service takes no further session, whoever may be there for it. */
+static enum stats_refusal full(struct ingress *in)
 {
 	if (in->conf->max_sessions != 0 && in->n_sessions >= in->conf->max_sessions)
-		return "max_sessions is reached";
-	return quota_admits(in->bus) ? NULL : "the memory for unread bytes is used up";
+		return STATS_MAX_SESSIONS;
+	if (quota_admits(in->bus))
+		return WELCOME;
+	in->bus->stats.memory_refused++;
+	return STATS_MEMORY;
 }
 
 static void on_accepted(struct listen *l, int fd, const struct addr *peer)
@@ -160,19 +182,19 @@ static void on_accepted(struct listen *l, int fd, const struct addr *peer)
 	struct server_member m[CONF_SERVERS_MAX];
 	uint64_t until = bus_now(in->bus) + in->conf->connect_timeout;
 	bool up = false;
-	const char *why = full(in);
-	size_t n = why == NULL ? find_members(in, m, &up) : 0;
-	if (why == NULL && n == 0 && up)
-		why = "its segments allow no more sessions";
-	else if (why == NULL && n == 0 && !may_wait(in, until))
-		why = "no segment serves it now";
-	if (why != NULL) {
+	enum stats_refusal why = full(in);
+	size_t n = why == WELCOME ? find_members(in, m, &up) : 0;
+	if (why == WELCOME && n == 0 && up)
+		why = STATS_PEERS_FULL;
+	else if (why == WELCOME && n == 0 && !may_wait(in, until))
+		why = STATS_NOBODY;
+	if (why != WELCOME) {
 		refuse(in, fd, peer, why);
 		return;
 	}
 	struct session *s = make_session(in, n > 0 ? n : 1);
 	if (s == NULL) {
-		refuse(in, fd, peer, "out of memory");
+		refuse(in, fd, peer, STATS_NO_RESOURCES);
 		return;
 	}
 	if (session_set_local(s, fd, addr_family(peer) != AF_UNIX) != 0) {
@@ -208,6 +230,7 @@ struct ingress *ingress_new(struct bus *bus, const struct conf_service *conf)
 		return NULL;
 	in->bus = bus;
 	in->conf = conf;
+	in->sessions.stats = &in->stats;
 	list_init(&in->node);
 	list_init(&in->waiting);
 	loop_work_init(&in->settle, settle);

@@ -7,8 +7,10 @@
 #include "base/hash.h"
 #include "bus/listen.h"
 #include "bus/server.h"
+#include "bus/session.h"
 
 struct ingress {
+	struct session_owner sessions;
 	struct list node;         /* the node's, of all */
 	struct hash_node by_name; /* while a configuration is applied: the node's own */
 	struct bus *bus;
@@ -19,6 +21,7 @@ struct ingress {
 	size_t n_servers;
 	struct list waiting; /* sessions without a member yet */
 	size_t n_sessions;
+	struct service_stats stats;
 	bool retired; /* lives for the sessions that are left, and then frees itself */
 	struct loop_work settle;
 };

@@ -8,9 +8,18 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+static enum stats_accept lack_of(int error)
+{
+	if (error == EMFILE || error == ENFILE)
+		return STATS_ACCEPT_FILES;
+	return error == ENOBUFS || error == ENOMEM ? STATS_ACCEPT_MEMORY : STATS_ACCEPT_OTHER;
+}
+
 static void pause_accepting(struct listen *l)
 {
 	char text[ADDR_TEXT_MAX];
+	l->bus->stats.accept_failures[lack_of(errno)]++;
+	l->bus->stats.paused += !l->short_of;
 	if (!l->short_of)
 		log_error("%s: cannot accept: %s; trying again until it works",
 			addr_format(&l->sock.addr, text), strerror(errno));
@@ -19,12 +28,18 @@ static void pause_accepting(struct listen *l)
 		loop_again(l->bus->loop, &l->lfd);
 }
 
+static void recovered(struct listen *l)
+{
+	l->bus->stats.paused -= l->short_of;
+	l->short_of = false;
+}
+
 static void accepted(struct listen *l, int fd, const struct addr *peer)
 {
 	char text[ADDR_TEXT_MAX];
 	if (l->short_of)
 		log_notice("%s: accepting again", addr_format(&l->sock.addr, text));
-	l->short_of = false;
+	recovered(l);
 	l->accepted(l, fd, peer);
 }
 
@@ -124,6 +139,7 @@ void listen_stop(struct listen *l)
 {
 	if (l->bus == NULL || l->lfd.fd < 0)
 		return;
+	recovered(l);
 	loop_timer_stop(l->bus->loop, &l->pause);
 	loop_cancel(&l->settle);
 	loop_close(l->bus->loop, &l->lfd);

@@ -34,6 +34,24 @@ static void complain(struct lobby *lobby, const struct addr *peer, const char *w
 		log_warning("transport from %s refused: %s%s", addr_format(peer, text), why, more);
 }
 
+/* It is turned away, whatever its handshake was going to be. */
+static void turn_away(struct lobby *lobby, const struct addr *peer, enum stats_away why)
+{
+	static const char *const words[STATS_AWAYS] = {
+		[STATS_AWAY_PAUSED] = "its address has a pause, for what it sent before",
+		[STATS_AWAY_SOURCE] = "its address has too many handshakes under way",
+		[STATS_AWAY_CROWDED] = "too many handshakes are under way",
+		[STATS_AWAY_QUEUE] = "too many wait for their handshake",
+		[STATS_AWAY_WAITED] = "it waited too long behind other handshakes of its address",
+		[STATS_AWAY_LOT] = "too many strangers; it was drawn by lot",
+		[STATS_AWAY_REPLACED] = "others came from its address, and it had said nothing; it "
+					"was drawn by lot",
+		[STATS_AWAY_FAILED] = "out of memory",
+	};
+	lobby->bus->stats.away[why]++;
+	complain(lobby, peer, words[why]);
+}
+
 /* --- visitors -------------------------------------------------------------------------------- */
 
 static void let_go(struct visitor *v)
@@ -79,6 +97,7 @@ static bool seat(struct visitor *v, struct lobby_guest *guest)
 	}
 	(void)snprintf(why, sizeof why, "%s has %d transports to this address already",
 		secure_peer_name(guest->secure), CENSUS_OF_PEER);
+	lobby->bus->stats.away[rc == ERR_LIMIT ? STATS_AWAY_NODE : STATS_AWAY_FAILED]++;
 	complain(lobby, &v->peer, rc == ERR_LIMIT ? why : err_text(rc));
 	secure_free(guest->secure);
 	(void)close(guest->fd); /* with SO_LINGER {1, 0}: a reset */
@@ -126,14 +145,14 @@ static struct list *draw(struct lobby *lobby, const struct list *all, unsigned n
  * It has not shown a MAC, and is to leave; unless what has come from it by now shows one, as
  * many may have been accepted before any of them was read.
  */
-static void drop(struct visitor *v, const char *why)
+static void drop(struct visitor *v, enum stats_away why)
 {
 	struct lobby *lobby = v->lobby;
 	handshake_look(&v->handshake);
 	if (v->proven || !handshake_is_busy(&v->handshake))
 		return;
 	handshake_cancel(&v->handshake);
-	complain(lobby, &v->peer, why);
+	turn_away(lobby, &v->peer, why);
 	leave(v, DOORMAN_UNPROVEN);
 	let_go(v);
 }
@@ -142,15 +161,14 @@ static void drop(struct visitor *v, const char *why)
 static void thin_out(struct lobby *lobby)
 {
 	struct list *node = draw(lobby, &lobby->unproven, lobby->doorman.unproven);
-	drop(container_of(node, struct visitor, node), "too many strangers; it was drawn by lot");
+	drop(container_of(node, struct visitor, node), STATS_AWAY_LOT);
 }
 
 /* Of those of a source there is one less after this. */
 static void make_room(struct lobby *lobby, struct doorman_source *source)
 {
 	struct list *node = draw(lobby, &source->lots, source->unproven);
-	drop(container_of(node, struct visitor, lot),
-		"others came from its address, and it had said nothing; it was drawn by lot");
+	drop(container_of(node, struct visitor, lot), STATS_AWAY_REPLACED);
 }
 
 /* --- who comes in --------------------------------------------------------------------------- */
@@ -172,6 +190,7 @@ static void begin(struct visitor *v, int fd)
 	list_append(&v->source->lots, &v->lot);
 	int rc = handshake_start(&v->handshake, lobby->bus, &opt);
 	if (rc != 0) {
+		lobby->bus->stats.away[STATS_AWAY_FAILED]++;
 		complain(lobby, &v->peer, rc == ERR_SYS ? strerror(errno) : err_text(rc));
 		leave(v, DOORMAN_UNPROVEN);
 		let_go(v);
@@ -184,11 +203,9 @@ static void begin(struct visitor *v, int fd)
 /* --- the queue ----------------------------------------------------------------------------------
  */
 
-static void give_up(struct visitor *v, const char *why)
+static void give_up(struct visitor *v)
 {
 	struct doorman_source *source = v->source;
-	if (why != NULL)
-		complain(v->lobby, &v->peer, why);
 	(void)close(v->fd);
 	doorman_give_up(&v->lobby->doorman, source);
 	let_go(v);
@@ -196,8 +213,9 @@ static void give_up(struct visitor *v, const char *why)
 
 static void on_patience(struct timer *timer)
 {
-	give_up(container_of(timer, struct visitor, patience),
-		"it waited too long behind other handshakes of its address");
+	struct visitor *v = container_of(timer, struct visitor, patience);
+	turn_away(v->lobby, &v->peer, STATS_AWAY_WAITED);
+	give_up(v);
 }
 
 static void on_call(struct loop_work *work)
@@ -226,7 +244,7 @@ static bool wait_in_queue(struct visitor *v, int fd)
 
 /* As doorman_arrive(), but that it makes room where that is asked for. */
 static enum doorman_answer arrive(struct lobby *lobby, const struct addr *peer,
-	struct doorman_source **source, const char **why)
+	struct doorman_source **source, enum stats_away *why)
 {
 	enum doorman_answer answer;
 	while ((answer = doorman_arrive(&lobby->doorman, peer, bus_now(lobby->bus), source, why)) ==
@@ -238,14 +256,14 @@ static enum doorman_answer arrive(struct lobby *lobby, const struct addr *peer,
 void lobby_enter(struct lobby *lobby, struct lobby_host *host, int fd, const struct addr *peer)
 {
 	struct bus *bus = lobby->bus;
-	const char *why = "out of memory";
+	enum stats_away why = STATS_AWAY_FAILED;
 	struct doorman_source *source;
 	struct visitor *v = mem_zalloc(bus->mem, sizeof *v);
 	enum doorman_answer answer = DOORMAN_REFUSE;
 	if (v != NULL)
 		answer = arrive(lobby, peer, &source, &why);
 	if (answer == DOORMAN_REFUSE) {
-		complain(lobby, peer, why);
+		turn_away(lobby, peer, why);
 		(void)close(fd); /* with SO_LINGER {1, 0}: a reset */
 		mem_free(bus->mem, v);
 		return;
@@ -259,10 +277,12 @@ void lobby_enter(struct lobby *lobby, struct lobby_host *host, int fd, const str
 	v->fd = -1;
 	v->patience.fire = on_patience;
 	v->deadline = bus_now(bus) + DOORMAN_HANDSHAKE;
-	if (answer == DOORMAN_ENTER)
+	if (answer == DOORMAN_ENTER) {
 		begin(v, fd);
-	else if (!wait_in_queue(v, fd))
-		give_up(v, "out of memory");
+	} else if (!wait_in_queue(v, fd)) {
+		turn_away(lobby, peer, STATS_AWAY_FAILED);
+		give_up(v);
+	}
 }
 
 /* --- life
@@ -293,7 +313,7 @@ static void clear(struct list *visitors, const struct lobby_host *host)
 		if (host != NULL && v->host != host)
 			continue;
 		if (v->fd >= 0) {
-			give_up(v, NULL);
+			give_up(v);
 			continue;
 		}
 		handshake_cancel(&v->handshake);

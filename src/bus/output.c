@@ -139,6 +139,7 @@ static int drain(struct transport *t)
 		} else {
 			n = pipes_drain(t->pipe, t->lfd.fd, t->pipe->length);
 		}
+		t->sent += n > 0 ? (size_t)n : 0;
 		if (n < 0 && errno == EAGAIN) {
 			t->lfd.ready &= ~(unsigned)LOOP_WRITABLE;
 			return ERR_AGAIN;

@@ -199,6 +199,7 @@ static void goes_down(struct peer *peer)
 
 static void complain(struct peer *peer, const struct wire_name *name)
 {
+	peer->reg->bus->stats.names_forbidden++;
 	if (peer->complaints == REGISTRY_COMPLAINTS)
 		return;
 	bool last = ++peer->complaints == REGISTRY_COMPLAINTS;
@@ -285,7 +286,7 @@ static void on_ready(struct transport *t)
 		peer = peer_new(reg, t);
 	if (peer == NULL || lane == NULL) {
 		mem_free(reg->bus->mem, lane);
-		transport_kill(t, "out of memory");
+		transport_kill(t, STATS_CLOSED_FAILED, "out of memory");
 		return;
 	}
 	*lane = (struct lane){.t = t, .peer = peer, .ready = true};

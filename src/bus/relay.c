@@ -54,6 +54,7 @@ size_t relay_read_local(struct session *s, uint8_t *to, size_t room)
 	if ((size_t)n < room && s->error == 0 && !(s->local.ready & LOOP_MORE))
 		s->local.ready &= ~(unsigned)LOOP_READABLE;
 	note_read(s, (size_t)n, room);
+	session_stats(s)->received += (size_t)n;
 	s->active = bus_now(s->bus);
 	return (size_t)n;
 }
@@ -79,6 +80,7 @@ size_t relay_read_pipe(struct session *s, struct pipe *pipe, size_t room)
 	if (n <= 0)
 		return 0;
 	note_read(s, (size_t)n, room);
+	session_stats(s)->received += (size_t)n;
 	s->active = bus_now(s->bus);
 	if (n == there && !(s->local.ready & LOOP_MORE))
 		s->local.ready &= ~(unsigned)LOOP_READABLE;
@@ -231,6 +233,7 @@ bool relay_deliver(struct member *m, const struct mux_event *ev)
 	s->active = bus_now(s->bus);
 	if (s->state == SESSION_OPEN && m->unread == NULL) {
 		done = write_now(s, ev->p, n, ev->part);
+		session_stats(s)->sent += done;
 		transport_consumed(&m->ts, done);
 	}
 	if (done == n || keep(m, ev->p + done, n - done))
@@ -246,6 +249,7 @@ static void written(struct member *m, size_t n)
 	struct session *s = session_of(m);
 	quota_sub(s->bus, &m->unread->quota, n);
 	transport_consumed(&m->ts, n);
+	session_stats(s)->sent += n;
 	s->active = bus_now(s->bus);
 }
 

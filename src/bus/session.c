@@ -29,6 +29,8 @@ static void set_state(struct session *s, enum session_state to)
 {
 	assert(to > s->state);
 	log_debug("session %s: %s to %s", session_text(s), state_name(s->state), state_name(to));
+	if (s->state == SESSION_WAITING)
+		session_stats(s)->waiting--;
 	s->state = (uint8_t)to;
 }
 
@@ -79,6 +81,7 @@ struct session *session_new(struct bus *bus, const struct session_options *opt)
 	}
 	list_append(&bus->sessions, &s->node);
 	bus->n_sessions++;
+	session_stats(s)->waiting++;
 	return s;
 }
 
@@ -97,6 +100,7 @@ int session_set_local(struct session *s, int fd, bool is_tcp)
 void session_start(struct session *s)
 {
 	set_state(s, SESSION_OPEN);
+	session_stats(s)->opened++;
 	s->deadline = 0;
 	s->active = bus_now(s->bus);
 	for (size_t i = 0; i < s->n_members; i++) {
@@ -109,7 +113,7 @@ void session_start(struct session *s)
 	/* The descriptor is new: whether it can be written or read is found by trying. */
 	s->local.ready |= LOOP_READABLE | LOOP_WRITABLE;
 	if (s->reset_due)
-		session_reset_local(s, WIRE_ABORTED);
+		session_reset_local(s, WIRE_ABORTED, STATS_REMOTE_RESET);
 	relay_flush(s);
 	if (s->state == SESSION_OPEN)
 		relay_read(s);
@@ -142,10 +146,58 @@ static void close_streams(struct session *s, uint32_t code)
 		transport_close_stream(&s->members[i].ts, code);
 }
 
+/* One that flushes has been counted when its end was known. */
+static void count_end(struct session *s, enum stats_end how)
+{
+	if (s->state == SESSION_OPEN)
+		session_stats(s)->ended[how]++;
+}
+
+static void count_refusal(struct session *s, enum stats_refusal why)
+{
+	if (s->state == SESSION_WAITING)
+		session_stats(s)->refused[why]++;
+}
+
+/* Counts what a code stands for that this node has chosen. */
+static void count_abort(struct session *s, uint32_t code)
+{
+	switch (code) {
+	case WIRE_ABORTED:
+		count_end(s, STATS_LOCAL_RESET);
+		count_refusal(s, STATS_GIVEN_UP);
+		break;
+	case WIRE_IDLE:
+		count_end(s, STATS_IDLE);
+		break;
+	case WIRE_BUSY:
+		count_end(s, STATS_EVICTED);
+		count_refusal(s, STATS_MEMORY);
+		break;
+	case WIRE_DRAINING:
+		count_end(s, STATS_CUT);
+		count_refusal(s, STATS_DRAINED);
+		break;
+	default:
+		count_end(s, STATS_FAILED);
+		count_refusal(s, STATS_NO_RESOURCES);
+		break;
+	}
+}
+
 void session_abort(struct session *s, uint32_t code)
 {
 	if (s->state == SESSION_CLOSED)
 		return;
+	count_abort(s, code);
+	close_streams(s, code);
+	finish(s);
+}
+
+void session_refuse(struct session *s, enum stats_refusal why, uint32_t code)
+{
+	assert(s->state == SESSION_WAITING);
+	count_refusal(s, why);
 	close_streams(s, code);
 	finish(s);
 }
@@ -154,6 +206,7 @@ void session_abort(struct session *s, uint32_t code)
 static void finish_clean(struct session *s)
 {
 	log_debug("session %s: ended", session_text(s));
+	count_end(s, STATS_CLEAN);
 	close_streams(s, WIRE_ABORTED);
 	if (s->local_tcp)
 		(void)sock_linger_off(s->local.fd);
@@ -183,7 +236,7 @@ static void poll_flushed(struct session *s)
 	session_arm(s);
 }
 
-void session_reset_local(struct session *s, uint32_t code)
+void session_reset_local(struct session *s, uint32_t code, enum stats_end how)
 {
 	if (s->state >= SESSION_FLUSHING)
 		return;
@@ -193,6 +246,8 @@ void session_reset_local(struct session *s, uint32_t code)
 		s->reset_due = true;
 		return;
 	}
+	count_end(s, how);
+	count_refusal(s, STATS_GIVEN_UP);
 	set_state(s, SESSION_FLUSHING);
 	s->deadline = bus_now(s->bus) + FLUSH_PATIENCE;
 	poll_flushed(s);
@@ -203,6 +258,7 @@ void session_evict(struct session *s, uint64_t bytes)
 	log_warning("session %s: reset: it holds %ju unread bytes, the most of all, and memory= is "
 		    "used up",
 		session_text(s), (uintmax_t)bytes);
+	s->bus->stats.memory_evicted++;
 	session_abort(s, WIRE_BUSY);
 }
 
@@ -318,7 +374,7 @@ static void on_timer(struct timer *timer)
 	case SESSION_WAITING:
 		log_warning("session %s: refused: no segment reachable within connect_timeout",
 			session_text(s));
-		session_abort(s, WIRE_TIMED_OUT);
+		session_refuse(s, STATS_NO_LINK, WIRE_TIMED_OUT);
 		return;
 	case SESSION_FLUSHING:
 		poll_flushed(s);

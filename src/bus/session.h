@@ -45,6 +45,11 @@ struct member {
 	bool fin_out;    /* our FIN went */
 };
 
+/* Embedded in whatever owns sessions: the numbers of the service that they are of. */
+struct session_owner {
+	struct service_stats *stats;
+};
+
 /* How the session's service and its side differ. */
 struct session_ops {
 	/* It is over: the last call; the session is freed at the end of the turn. */
@@ -57,7 +62,7 @@ struct session {
 	const struct conf_service *service;
 	struct generation *generation; /* whose the service is */
 	const struct session_ops *ops;
-	void *owner;
+	struct session_owner *owner;
 	struct list node;    /* in bus->sessions */
 	struct list waiting; /* the owner's, in SESSION_WAITING */
 	struct timer timer;
@@ -82,7 +87,7 @@ struct session {
 
 struct session_options {
 	const struct session_ops *ops;
-	void *owner;
+	struct session_owner *owner;
 	const struct conf_service *service; /* of the current generation */
 	const uint8_t *id;                  /* WIRE_ID bytes, or NULL: a new random one */
 	size_t n_members;                   /* 1 .. CONF_SERVERS_MAX */
@@ -110,9 +115,12 @@ void session_start(struct session *s);
 /* Fails or ends it at once: streams get RESET with the code, a local TCP socket RST. */
 void session_abort(struct session *s, uint32_t code);
 
+/* The same of one in SESSION_WAITING: it does not begin, and that is counted. */
+void session_refuse(struct session *s, enum stats_refusal why, uint32_t code);
+
 /* The far side is gone: what it sent is delivered (for a second at most), then the
- * local socket is reset. */
-void session_reset_local(struct session *s, uint32_t code);
+ * local socket is reset.  `how` is counted. */
+void session_reset_local(struct session *s, uint32_t code, enum stats_end how);
 
 /* Sets the one timer to the earliest of what the state waits for. */
 void session_arm(struct session *s);
@@ -122,6 +130,12 @@ void session_evict(struct session *s, uint64_t bytes);
 
 /* "3f2a... (service)" for logs; static storage, valid until the next call. */
 const char *session_text(const struct session *s);
+
+/* The numbers of its service. */
+static inline struct service_stats *session_stats(const struct session *s)
+{
+	return s->owner->stats;
+}
 
 /* --- between the session's own files ------------------------------------------------ */
 

@@ -56,11 +56,12 @@ static void lose_streams(struct transport *t)
 	}
 }
 
-static void end(struct transport *t, const char *why)
+static void end(struct transport *t, enum stats_closed how, const char *why)
 {
 	if (t->dead)
 		return;
 	t->dead = true;
+	t->how = how;
 	t->why = why;
 	if (why == NULL && t->is_tcp)
 		(void)sock_linger_off(t->lfd.fd);
@@ -84,14 +85,17 @@ static void bury(struct loop_work *work)
 	sealed_free(bus, t->sealed);
 	list_remove(&t->node);
 	bus->n_transports--;
+	bus->stats.closed[t->how]++;
+	bus->stats.wire_received += t->received;
+	bus->stats.wire_sent += t->sent;
 	loop_free_later(bus->loop, t);
 	if (bus->idle != NULL)
 		bus->idle(bus);
 }
 
-void transport_kill(struct transport *t, const char *why)
+void transport_kill(struct transport *t, enum stats_closed how, const char *why)
 {
-	end(t, why);
+	end(t, how, why);
 }
 
 /* The peer broke a rule, or is silent: says so to it, as far as one write goes. */
@@ -111,7 +115,7 @@ static void fail(struct transport *t)
 		else if (t->is_tcp)
 			(void)sock_linger_off(t->lfd.fd);
 	}
-	end(t, why);
+	end(t, stats_closed_by_failure(code), why);
 }
 
 /* --- in ------------------------------------------------------------------------- */
@@ -190,7 +194,8 @@ static void on_end(struct transport *t)
 {
 	if (t->sealed != NULL && !secure_is_closed(t->sealed->secure)) {
 		/* Whoever can cut the connection can make this end, but no other. */
-		end(t, mux_peer(t->mux) != NULL ? "closed without goodbye" : TOO_EARLY);
+		end(t, STATS_CLOSED_LOST,
+			mux_peer(t->mux) != NULL ? "closed without goodbye" : TOO_EARLY);
 		return;
 	}
 	/* The peer may still read, and wants to see that we end on purpose as well. */
@@ -198,11 +203,11 @@ static void on_end(struct transport *t)
 		say_goodbye(t);
 	if (t->dead)
 		return;
-	if (mux_is_finished(t->mux) && t->out == NULL)
-		end(t, NULL);
+	bool clean = mux_is_finished(t->mux) && t->out == NULL;
+	if (clean || (mux_is_going(t->mux) && mux_count(t->mux) == 0))
+		end(t, STATS_CLOSED_CLEAN, NULL);
 	else
-		end(t, mux_is_going(t->mux) && mux_count(t->mux) == 0 ? NULL
-								      : "closed by the peer");
+		end(t, STATS_CLOSED_LOST, "closed by the peer");
 }
 
 /*
@@ -223,6 +228,7 @@ static size_t take_long(struct transport *t)
 	struct transport_stream *ts = mux_user(s);
 	size_t got = ts->ops->take(ts, t->lfd.fd, n);
 	t->long_frames = got > 0;
+	t->received += got;
 	if (got > 0 && mux_took(t->mux, (uint32_t)got, bus_now(t->bus)) && ts->stream != NULL)
 		ts->ops->data(ts, &(struct mux_event){.type = MUX_DATA, .fin = true});
 	return got;
@@ -231,9 +237,13 @@ static size_t take_long(struct transport *t)
 /* What a record that does not open makes of its transport: nobody is answered. */
 static void cut(struct transport *t, int rc)
 {
-	end(t, rc == ERR_NOMEM    ? "out of memory"
-		: rc == ERR_LIMIT ? "its records are used up"
-				  : "a record was changed, repeated or left out on the way");
+	if (rc == ERR_NOMEM)
+		end(t, STATS_CLOSED_FAILED, "out of memory");
+	else if (rc == ERR_LIMIT)
+		end(t, STATS_CLOSED_FAILED, "its records are used up");
+	else
+		end(t, STATS_CLOSED_RECORD,
+			"a record was changed, repeated or left out on the way");
 }
 
 /* As read_some(), of a secured transport: one read, and all frames of its whole records. */
@@ -244,6 +254,7 @@ static size_t read_sealed(struct transport *t)
 	ssize_t n = sealed_receive(t, &room);
 	int rc = 0, error = errno;
 	if (n > 0) {
+		t->received += (size_t)n;
 		rc = sealed_open(t, &plain, &n_plain);
 		(void)feed(t, plain, n_plain);
 	}
@@ -253,7 +264,8 @@ static size_t read_sealed(struct transport *t)
 	if (n > 0 && (rc < 0 || kept < 0)) {
 		cut(t, rc < 0 ? rc : kept);
 	} else if (n < 0 && error != EAGAIN) {
-		end(t, mux_peer(t->mux) != NULL ? strerror(error) : TOO_EARLY);
+		end(t, error == ENOMEM ? STATS_CLOSED_FAILED : STATS_CLOSED_LOST,
+			mux_peer(t->mux) != NULL ? strerror(error) : TOO_EARLY);
 	} else if (n == 0) {
 		on_end(t);
 	} else if (n < 0 || ((size_t)n < room && !(t->lfd.ready & LOOP_MORE))) {
@@ -279,13 +291,14 @@ static size_t read_some(struct transport *t)
 		return 0;
 	}
 	if (n < 0) {
-		end(t, strerror(errno));
+		end(t, STATS_CLOSED_LOST, strerror(errno));
 		return 0;
 	}
 	if (n == 0) {
 		on_end(t);
 		return 0;
 	}
+	t->received += (size_t)n;
 	/* A short read has emptied the socket, unless an end is behind the bytes. */
 	if ((size_t)n < room && !(t->lfd.ready & LOOP_MORE))
 		t->lfd.ready &= ~(unsigned)LOOP_READABLE;
@@ -329,7 +342,7 @@ static bool say_close(struct transport *t)
 	if (rc == 0)
 		rc = output_write(t, &more);
 	if (rc != 0 && rc != ERR_AGAIN)
-		end(t, "its CLOSE could not be sent");
+		end(t, STATS_CLOSED_LOST, "its CLOSE could not be sent");
 	return t->out == NULL && !t->dead;
 }
 
@@ -358,11 +371,11 @@ static void flush(struct loop_work *work)
 		const char *why = strerror(errno);
 		read_all(t);
 		if (!t->dead)
-			end(t, why);
+			end(t, STATS_CLOSED_LOST, why);
 		return;
 	}
 	if (rc == ERR_NOMEM) {
-		end(t, "out of memory");
+		end(t, STATS_CLOSED_FAILED, "out of memory");
 		return;
 	}
 	if (rc != 0 && rc != ERR_AGAIN) {
@@ -371,7 +384,7 @@ static void flush(struct loop_work *work)
 	}
 	say_goodbye(t);
 	if (!t->dead && arm(t) != 0)
-		end(t, "out of memory");
+		end(t, STATS_CLOSED_FAILED, "out of memory");
 }
 
 static void on_timer(struct timer *timer)
@@ -384,11 +397,13 @@ static void on_timer(struct timer *timer)
 		return;
 	uint64_t now = bus_now(t->bus);
 	if (t->close_by != 0 && now >= t->close_by) {
-		bool expelled = t->sealed != NULL && t->sealed->expelled;
-		bool clean = mux_count(t->mux) == 0 && t->sealed == NULL;
-		end(t, clean       ? NULL
-			: expelled ? "its token has expired, and drain_timeout is over"
-				   : "no end from the peer in time");
+		if (mux_count(t->mux) == 0 && t->sealed == NULL)
+			end(t, STATS_CLOSED_CLEAN, NULL);
+		else if (t->sealed != NULL && t->sealed->expelled)
+			end(t, STATS_CLOSED_EXPIRED,
+				"its token has expired, and drain_timeout is over");
+		else
+			end(t, STATS_CLOSED_TIMED_OUT, "no end from the peer in time");
 		return;
 	}
 	if (mux_tick(t->mux, now) != 0) {
@@ -444,8 +459,10 @@ int transport_new(struct transport **out, struct bus *bus, const struct transpor
 		goto err3;
 	(void)sock_peer_name(opt->fd, &t->peer);
 	t->is_tcp = addr_family(&t->peer) != AF_UNIX;
+	t->side = opt->side == MUX_DIALLED ? STATS_DIALLED : STATS_ACCEPTED;
 	list_append(&bus->transports, &t->node);
 	bus->n_transports++;
+	bus->stats.transports[t->side][sealed != NULL]++;
 	/* A connected socket takes the HELLO at once, without waiting for its event. */
 	t->lfd.ready |= LOOP_WRITABLE;
 	touch(t);
@@ -475,13 +492,6 @@ int transport_open(struct transport *t, struct transport_stream *ts, struct wire
 	ts->transport = t;
 	touch(t);
 	return 0;
-}
-
-void transport_attach(struct transport *t, struct transport_stream *ts, struct mux_stream *stream)
-{
-	ts->transport = t;
-	ts->stream = stream;
-	mux_set_user(stream, ts);
 }
 
 void transport_refuse(struct transport *t, struct mux_stream *stream, uint32_t code)
@@ -515,20 +525,10 @@ void transport_consumed(struct transport_stream *ts, uint64_t n)
 	touch(ts->transport);
 }
 
-bool transport_can_open(const struct transport *t)
-{
-	return !t->dead && mux_can_open(t->mux);
-}
-
 uint64_t transport_round_trip(const struct transport *t)
 {
 	struct sock_path path;
 	return t->is_tcp && sock_path(t->lfd.fd, &path) == 0 ? path.min_rtt : 0;
-}
-
-bool transport_is_worn(const struct transport *t)
-{
-	return mux_is_worn(t->mux);
 }
 
 void transport_goaway(struct transport *t, uint32_t code)
@@ -547,15 +547,9 @@ void transport_expel(struct transport *t, uint32_t code, uint64_t by)
 	if (t->close_by == 0 || by < t->close_by)
 		t->close_by = by;
 	if (arm(t) != 0)
-		end(t, "out of memory");
+		end(t, STATS_CLOSED_FAILED, "out of memory");
 	else
 		t->ops->goaway(t, code);
-}
-
-void transport_pardon(struct transport *t)
-{
-	if (!t->dead && !t->shut)
-		t->close_by = 0;
 }
 
 const char *transport_text(const struct transport *t)

@@ -92,7 +92,10 @@ struct transport {
 	uint64_t close_by; /* 0, or when an orderly end must be over */
 	const char *why;   /* of the end */
 	struct addr peer;
-	struct sealed *sealed; /* NULL: it is plain */
+	struct sealed *sealed;   /* NULL: it is plain */
+	uint64_t received, sent; /* bytes of the connection */
+	enum stats_side side;
+	enum stats_closed how; /* it ended */
 	bool is_tcp;
 	bool bulk_seen, sparse_seen; /* since the last sample; sparse only beside others */
 	bool lowat;                  /* little is queued in the kernel for that reason */
@@ -118,7 +121,13 @@ int transport_new(struct transport **out, struct bus *bus, const struct transpor
 int transport_open(struct transport *t, struct transport_stream *ts, struct wire_open *open);
 
 /* Gives an incoming stream to ts (whose ops are set). */
-void transport_attach(struct transport *t, struct transport_stream *ts, struct mux_stream *stream);
+static inline void transport_attach(
+	struct transport *t, struct transport_stream *ts, struct mux_stream *stream)
+{
+	ts->transport = t;
+	ts->stream = stream;
+	mux_set_user(stream, ts);
+}
 
 /* Turns an incoming stream away. */
 void transport_refuse(struct transport *t, struct mux_stream *stream, uint32_t code);
@@ -133,13 +142,19 @@ void transport_ready(struct transport_stream *ts);
 void transport_consumed(struct transport_stream *ts, uint64_t n);
 
 /* Whether a new stream can be opened on it. */
-bool transport_can_open(const struct transport *t);
+static inline bool transport_can_open(const struct transport *t)
+{
+	return !t->dead && mux_can_open(t->mux);
+}
 
 /* The least round trip the kernel has seen on it, in microseconds; 0: not known. */
 uint64_t transport_round_trip(const struct transport *t);
 
 /* Whether it should be replaced, because its stream ids run out. */
-bool transport_is_worn(const struct transport *t);
+static inline bool transport_is_worn(const struct transport *t)
+{
+	return mux_is_worn(t->mux);
+}
 
 /* Begins an orderly end: streams that are open go on. */
 void transport_goaway(struct transport *t, uint32_t code);
@@ -154,10 +169,14 @@ void transport_expel(struct transport *t, uint32_t code, uint64_t by);
  * What is open on one that was expelled is not lost at that time.  Its goodbye stands: new
  * streams stay elsewhere.
  */
-void transport_pardon(struct transport *t);
+static inline void transport_pardon(struct transport *t)
+{
+	if (!t->dead && !t->shut)
+		t->close_by = 0;
+}
 
-/* Ends it now; all streams are lost.  why: static storage, for the log. */
-void transport_kill(struct transport *t, const char *why);
+/* Ends it now; all streams are lost.  `how` is counted; why: static storage, for the log. */
+void transport_kill(struct transport *t, enum stats_closed how, const char *why);
 
 /* As mux_announce(); ops->announced() is called when there is room for the next. */
 int transport_announce(struct transport *t, const struct wire_announce *v);

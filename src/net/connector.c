@@ -111,6 +111,7 @@ static void note_failure(struct connector_attempt *a, int sys)
 	struct connector *c = a->owner;
 	a->decided = true;
 	c->open--;
+	c->result.no_port += sys == EADDRNOTAVAIL;
 	if (!is_our_lack(sys) && sys != EADDRNOTAVAIL)
 		c->result.failed |= bit(index_of(a));
 	if (weight(sys) >= weight(c->result.sys))

@@ -47,6 +47,7 @@ struct connector_result {
 	 * route last, the latest of equals wins.
 	 */
 	int sys;
+	unsigned no_port;    /* attempts for which this machine had no port left: EADDRNOTAVAIL */
 	uint64_t failed;     /* bit i: address i refused or cannot be reached */
 	uint64_t unanswered; /* bit i: address i was tried and had not answered by the end */
 };

@@ -49,6 +49,7 @@ struct dns {
 	struct mem *mem;
 	struct dns_options opt;
 	struct resolver *resolver;
+	struct dns_stats stats;
 	struct hash names;
 	struct list heard, ready, orphans;
 	struct loop_work work;
@@ -110,16 +111,32 @@ static void note_both(struct dns_name *name, const struct ares_addrinfo *ai)
 	note_answer(name, &name->answer.family[DNS_V4], ARES_SUCCESS, ai);
 }
 
+static enum dns_outcome outcome_of(int status, const struct ares_addrinfo *ai)
+{
+	switch (resolver_err(status)) {
+	case 0:
+		return ai != NULL && ai->nodes != NULL ? DNS_ANSWERED : DNS_NOT_FOUND;
+	case ERR_NOTFOUND:
+		return DNS_NOT_FOUND;
+	case ERR_TIMEOUT:
+		return DNS_TIMED_OUT;
+	default:
+		return DNS_FAILED;
+	}
+}
+
 static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *ai)
 {
 	struct question *q = arg;
 	struct dns_name *name = q->name;
 	(void)timeouts;
 	q->pending = false;
-	if (name->dns != NULL && status != ARES_EDESTRUCTION && status != ARES_ECANCELLED)
+	if (name->dns != NULL && status != ARES_EDESTRUCTION && status != ARES_ECANCELLED) {
+		name->dns->stats.answers[outcome_of(status, ai)]++;
 		note_answer(name, q->family, status, ai);
-	else if (name->dns != NULL && list_empty(&name->orphan))
+	} else if (name->dns != NULL && list_empty(&name->orphan)) {
 		list_append(&name->dns->orphans, &name->orphan);
+	}
 	ares_freeaddrinfo(ai);
 	release(name);
 }
@@ -162,6 +179,7 @@ static void ask_servers(struct question *q)
 		return;
 	q->pending = true;
 	hold(q->name);
+	q->name->dns->stats.queries++;
 	resolver_ask(q->name->dns->resolver, q->name->host, q->family->af, on_answer, q);
 }
 
@@ -465,6 +483,18 @@ uint64_t dns_expires(const struct dns_name *name)
 const char *dns_host(const struct dns_name *name)
 {
 	return name->host;
+}
+
+const struct dns_stats *dns_stats(const struct dns *dns)
+{
+	return &dns->stats;
+}
+
+const char *dns_outcome_label(enum dns_outcome outcome)
+{
+	static const char *const label[] = {"answered", "not_found", "timed_out", "failed"};
+	_Static_assert(sizeof label / sizeof *label == DNS_OUTCOMES, "a label for each outcome");
+	return label[outcome];
 }
 
 const char *dns_failure(const struct dns_name *name)

@@ -68,6 +68,20 @@ struct dns_query {
 	void (*done)(struct dns_query *query, int err);
 };
 
+/* What was asked of servers; one question for each address family. */
+enum dns_outcome {
+	DNS_ANSWERED,  /* with addresses */
+	DNS_NOT_FOUND, /* the servers say that there is no such name or address */
+	DNS_TIMED_OUT,
+	DNS_FAILED, /* servers unreachable or broken, or no memory */
+	DNS_OUTCOMES,
+};
+
+struct dns_stats {
+	uint64_t queries;
+	uint64_t answers[DNS_OUTCOMES];
+};
+
 struct dns_options {
 	const struct addr *servers; /* RESOLVER_SERVERS_MAX at most; none: the system's files */
 	size_t n_servers;
@@ -138,6 +152,12 @@ const struct addr *dns_addrs(const struct dns_name *name, size_t *n);
 uint64_t dns_expires(const struct dns_name *name);
 
 const char *dns_host(const struct dns_name *name);
+
+/* Counted since dns_new(). */
+const struct dns_stats *dns_stats(const struct dns *dns);
+
+/* Of an outcome, for dns_stats(); static storage. */
+const char *dns_outcome_label(enum dns_outcome outcome);
 
 /*
  * Words for why the last question failed, e.g. "Domain name not found", or why the

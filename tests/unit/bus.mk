@@ -135,3 +135,11 @@ tests_unit_test_offers_SOURCES = tests/unit/test_offers.c
 tests_unit_test_offers_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_offers_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_offers_LDADD = $(BUS_TEST_LIBS)
+
+check_PROGRAMS += tests/unit/test_stats
+TESTS += tests/unit/test_stats
+tests_unit_test_stats_SOURCES = tests/unit/test_stats.c $(BUS_RIG) \
+	tests/unit/nameserver.c tests/unit/nameserver.h
+tests_unit_test_stats_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_stats_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_stats_LDADD = $(BUS_TEST_LIBS)

@@ -1,6 +1,7 @@
 #include "unit/rig.h"
 
 #include "bus/guard.h"
+#include "bus/node_impl.h"
 
 #include "base/err.h"
 #include "net/sock.h"
@@ -35,8 +36,37 @@ void rig_init(struct rig *r)
 	ck_assert_ptr_nonnull(r->loop);
 }
 
+static uint64_t sum(const uint64_t *v, size_t n)
+{
+	uint64_t all = 0;
+	for (size_t i = 0; i < n; i++)
+		all += v[i];
+	return all;
+}
+
+/* Without a session every one that has begun has come to some end. */
+static void check_service(const struct service_stats *s, size_t n_sessions)
+{
+	ck_assert_uint_le(s->waiting, n_sessions);
+	ck_assert_uint_le(s->opened - sum(s->ended, STATS_ENDS), n_sessions);
+}
+
+static void check_services(const struct node *node)
+{
+	list_each (n, &node->ingresses) {
+		const struct ingress *in = container_of(n, struct ingress, node);
+		check_service(&in->stats, in->n_sessions);
+	}
+	list_each (n, &node->services) {
+		const struct egress *e = container_of(n, struct egress, node);
+		check_service(&e->stats, e->n_sessions);
+	}
+}
+
 void rig_stop(struct rig_node *n)
 {
+	if (n->node != NULL)
+		check_services(n->node);
 	node_free(n->node);
 	n->node = NULL;
 	if (n->bus.loop == NULL)
@@ -44,6 +74,10 @@ void rig_stop(struct rig_node *n)
 	ck_assert_uint_eq(n->bus.n_sessions, 0);
 	ck_assert_uint_eq(n->bus.n_transports, 0);
 	ck_assert_uint_eq(n->bus.quota.held, 0);
+	ck_assert_uint_eq(n->bus.stats.paused, 0);
+	ck_assert_uint_eq(sum(n->bus.stats.closed, STATS_CLOSED),
+		sum(n->bus.stats.transports[STATS_DIALLED], 2) +
+			sum(n->bus.stats.transports[STATS_ACCEPTED], 2));
 	dns_free(n->bus.dns);
 	guard_free(n->bus.guard);
 	bus_fini(&n->bus);

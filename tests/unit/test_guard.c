@@ -170,6 +170,10 @@ START_TEST(a_session_over_a_secured_link)
 	ck_assert_str_eq(secure_peer(the_transport(controller)->sealed->secure)->node, "seg");
 	for (int i = 0; i < 3; i++)
 		ck_assert(try_session());
+	ck_assert_uint_eq(segment->bus.stats.shakes[STATS_ACCEPTED][STATS_SHAKEN], 1);
+	ck_assert_uint_eq(controller->bus.stats.shakes[STATS_DIALLED][STATS_SHAKEN], 1);
+	ck_assert_uint_eq(segment->bus.stats.transports[STATS_ACCEPTED][true], 1);
+	ck_assert_uint_eq(controller->bus.stats.transports[STATS_DIALLED][true], 1);
 	/* An idle one holds no buffer. */
 	ck_assert_ptr_null(the_transport(segment)->sealed->in);
 	ck_assert_ptr_null(the_transport(segment)->sealed->plain);
@@ -212,6 +216,8 @@ START_TEST(both_tokens_decide)
 								: false);
 	ck_assert_int_eq(try_session(), rights[_i].works);
 	ck_assert(is_up(controller));
+	ck_assert_uint_eq(controller->bus.stats.forbidden[STATS_DIALLED], !rights[_i].works);
+	ck_assert_uint_eq(segment->bus.stats.forbidden[STATS_ACCEPTED], 0); /* never asked */
 }
 END_TEST
 
@@ -229,6 +235,8 @@ START_TEST(what_the_opener_does_not_check_the_other_side_does)
 		keyring_reload(&segment->bus.guard->keyring, cluster_now(), &changes, why), 0);
 	ck_assert(!try_session());
 	ck_assert(is_up(controller));
+	ck_assert_uint_eq(segment->bus.stats.forbidden[STATS_ACCEPTED], 1);
+	ck_assert_uint_eq(controller->bus.stats.forbidden[STATS_DIALLED], 0);
 }
 END_TEST
 
@@ -251,6 +259,10 @@ START_TEST(who_is_revoked_is_gone)
 	cluster_write(&cluster, "revoked", "ctl\n");
 	guard_reload(segment->bus.guard);
 	RIG_UNTIL(&r, segment->bus.n_transports == 0);
+	ck_assert_uint_eq(segment->bus.stats.closed[STATS_CLOSED_UNWELCOME], 1);
+	/* It tries again, and its token is not taken; then its key has a pause. */
+	const uint64_t *shakes = segment->bus.stats.shakes[STATS_ACCEPTED];
+	RIG_UNTIL(&r, shakes[STATS_SHAKE_UNWELCOME] == 1 && shakes[STATS_SHAKE_PAUSED] > 0);
 	cluster_write(&cluster, "revoked", "");
 	guard_reload(segment->bus.guard);
 	RIG_UNTIL(&r, is_up(controller) && is_up(segment));
@@ -329,6 +341,8 @@ START_TEST(a_bad_file_changes_nothing)
 	cluster_write(&cluster, "trust", "nonsense\n");
 	guard_reload(segment->bus.guard);
 	ck_assert_ptr_eq(segment->bus.guard->keyring.now, set);
+	ck_assert_uint_eq(segment->bus.stats.key_reloads[STATS_NOT_OK], 1);
+	ck_assert_uint_eq(segment->bus.stats.key_reloads[STATS_OK], 0);
 	ck_assert(try_session());
 }
 END_TEST

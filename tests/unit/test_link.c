@@ -335,7 +335,7 @@ START_TEST(a_long_path_gets_several_transports)
 	}
 	ck_assert_ptr_eq(link_transport(link), seen[0]);
 	/* One that is lost is made anew; the others go on meanwhile. */
-	transport_kill(seen[1], "test");
+	transport_kill(seen[1], STATS_CLOSED_LOST, "test");
 	RIG_UNTIL(&r, link->dialer.n_ready == N - 1);
 	ck_assert_ptr_nonnull(link_transport(link));
 	RIG_UNTIL(&r, link->dialer.n_ready == N);
