@@ -93,13 +93,28 @@ struct hash_node *hash_find_next(const struct hash_node *prev)
 	return skip_to(prev->next, prev->hash);
 }
 
-struct hash_node *hash_any(const struct hash *h)
+/* Of the first bucket from this one on that has any. */
+static struct hash_node *first_from(const struct hash *h, size_t i)
 {
-	for (size_t i = 0; h->count > 0 && i < (size_t)1 << h->bits; i++) {
+	for (; h->count > 0 && i < (size_t)1 << h->bits; i++) {
 		if (h->bucket[i] != NULL)
 			return h->bucket[i];
 	}
 	return NULL;
+}
+
+struct hash_node *hash_any(const struct hash *h)
+{
+	return first_from(h, 0);
+}
+
+struct hash_node *hash_next(const struct hash *h, const struct hash_node *prev)
+{
+	if (prev == NULL)
+		return hash_any(h);
+	if (prev->next != NULL)
+		return prev->next;
+	return first_from(h, (size_t)(bucket_of(h, prev->hash) - h->bucket) + 1);
 }
 
 uint64_t hash_bytes(const void *p, size_t n, uint64_t seed)

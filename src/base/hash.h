@@ -45,6 +45,9 @@ struct hash_node *hash_find_next(const struct hash_node *prev);
 /* Any node, or NULL when empty: for taking a table apart. */
 struct hash_node *hash_any(const struct hash *h);
 
+/* The node after `prev` in an order of its own, the first after NULL; NULL at the end. */
+struct hash_node *hash_next(const struct hash *h, const struct hash_node *prev);
+
 /* A hash of n bytes under a seed (FNV-1a, then mixed). */
 uint64_t hash_bytes(const void *p, size_t n, uint64_t seed);
 

@@ -14,6 +14,7 @@ struct spare {
 
 int bus_init(struct bus *bus)
 {
+	bus->stats.started = bus->stats.reloaded = clock_wall() / CLOCK_SEC;
 	randombytes_buf(bus->instance, sizeof bus->instance);
 	randombytes_buf(&bus->seed, sizeof bus->seed);
 	randombytes_buf(&bus->random, sizeof bus->random);

@@ -82,6 +82,7 @@ struct dialer {
 	uint64_t complaint;      /* the failure that was logged last, by its words; 0: none */
 	uint64_t awaited;        /* until when a session waits for it */
 	uint64_t failures;       /* attempts that came to nothing */
+	size_t place;            /* while a survey is taken: its own */
 	uint64_t received, sent; /* bytes of transports that are no more */
 };
 

@@ -37,5 +37,6 @@ libbus_a_SOURCES = \
 	src/bus/server_dial.c src/bus/server_dial.h \
 	src/bus/session.c src/bus/session.h \
 	src/bus/stats.c src/bus/stats.h \
+	src/bus/survey.c src/bus/survey.h \
 	src/bus/transport.c src/bus/transport.h \
 	src/bus/uplink.c src/bus/uplink.h

@@ -206,5 +206,6 @@ void node_free(struct node *node)
 	registry_fini(&node->registry);
 	loop_timer_stop(bus->loop, &node->patience);
 	loop_cancel(&node->finish);
+	bus->owner = NULL;
 	mem_free(bus->mem, node);
 }

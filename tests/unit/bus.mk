@@ -143,3 +143,11 @@ tests_unit_test_stats_SOURCES = tests/unit/test_stats.c $(BUS_RIG) \
 tests_unit_test_stats_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_stats_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_stats_LDADD = $(BUS_TEST_LIBS)
+
+check_PROGRAMS += tests/unit/test_survey
+TESTS += tests/unit/test_survey
+tests_unit_test_survey_SOURCES = tests/unit/test_survey.c $(BUS_RIG) \
+	tests/unit/cluster.c tests/unit/cluster.h tests/unit/fast.c tests/unit/fast.h
+tests_unit_test_survey_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_survey_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_survey_LDADD = $(BUS_TEST_LIBS)

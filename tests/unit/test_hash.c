@@ -1,6 +1,8 @@
 #include "base/hash.h"
 #include "unit/unit.h"
 
+#include <stdbool.h>
+
 struct item {
 	struct hash_node node;
 	uint64_t key;
@@ -43,6 +45,35 @@ START_TEST(add_find_remove_at_every_size)
 }
 END_TEST
 
+START_TEST(each_node_comes_once)
+{
+	enum { N = 1000 };
+	static struct item items[N];
+	static bool seen[N];
+	struct unit_mem m;
+	struct hash h;
+	struct hash_node *n = NULL;
+	size_t left = N;
+	unit_mem_init(&m);
+	hash_init(&h, &m.mem);
+	ck_assert_ptr_null(hash_next(&h, NULL));
+	for (uint64_t i = 0; i < N; i++) {
+		items[i].key = i;
+		/* Some share a bucket, some a hash. */
+		ck_assert_int_eq(hash_add(&h, &items[i].node, hash_u64(i / 3, 7)), 0);
+	}
+	while ((n = hash_next(&h, n)) != NULL) {
+		const struct item *it = (struct item *)n;
+		ck_assert(!seen[it->key]);
+		seen[it->key] = true;
+		left--;
+	}
+	ck_assert_uint_eq(left, 0);
+	hash_fini(&h);
+	ck_assert_uint_eq(m.live, 0);
+}
+END_TEST
+
 START_TEST(without_memory_it_keeps_its_size)
 {
 	static struct item items[64];
@@ -72,6 +103,7 @@ int main(void)
 	Suite *s = suite_create("hash");
 	TCase *t = tcase_create("hash");
 	tcase_add_test(t, add_find_remove_at_every_size);
+	tcase_add_test(t, each_node_comes_once);
 	tcase_add_test(t, without_memory_it_keeps_its_size);
 	suite_add_tcase(s, t);
 	return unit_main(s);
