@@ -43,6 +43,7 @@ struct sock_owner;
 /* Who is to be dialled, a few in each turn of the loop: see dialer.h. */
 struct dial_queue {
 	struct list waiting;
+	struct list barred; /* until this node's token counts again */
 	struct loop_work work;
 };
 

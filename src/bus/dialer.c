@@ -133,10 +133,13 @@ static void on_open(struct transport *t, struct mux_stream *stream, const struct
 static void on_goaway(struct transport *t, uint32_t code)
 {
 	struct dialer *d = t->owner;
-	if (!*d->stopped) /* otherwise it answers our own goodbye */
+	bool news = withdraw(d, t); /* otherwise it answers our own goodbye */
+	if (code == WIRE_EXPIRED && t->sealed != NULL)
+		guard_hears_of_end(d->bus);
+	if (news && !*d->stopped)
 		log_notice("link %s: the %s goes away (%s); running sessions finish", text_of(d),
 			d->ops->peer, wire_code_text(code));
-	if (withdraw(d, t)) {
+	if (news) {
 		forget_backoff(d);
 		if (d->next == NULL)
 			retry_later(d);
@@ -287,6 +290,10 @@ static void begin(struct dialer *d)
 	list_remove(&d->queued);
 	if (*d->stopped || !d->in_use)
 		return;
+	if (d->secured && !guard_may_dial(d->bus)) {
+		list_append(&d->bus->dials.barred, &d->queued);
+		return;
+	}
 	d->tried = bus_now(d->bus);
 	if (d->name != NULL)
 		dns_resolve(d->name, &d->query);
@@ -307,12 +314,23 @@ static void on_turn(struct loop_work *work)
 void dialer_queue_init(struct dial_queue *queue)
 {
 	list_init(&queue->waiting);
+	list_init(&queue->barred);
 	loop_work_init(&queue->work, on_turn);
 }
 
 void dialer_queue_fini(struct dial_queue *queue)
 {
 	loop_cancel(&queue->work);
+}
+
+void dialer_queue_release(struct bus *bus)
+{
+	struct dial_queue *queue = &bus->dials;
+	for (struct list *node; (node = list_first(&queue->barred)) != NULL;) {
+		list_remove(node);
+		list_append(&queue->waiting, node);
+		loop_defer(bus->loop, &queue->work);
+	}
 }
 
 /* It stands in the queue from here until begin(). */

@@ -8,6 +8,9 @@
  * jittered exponential back-off.  A transport that is worn out, or that the peer wants no more
  * of, stays until its sessions are over.
  *
+ * With a token of which it knows that it does not count now a node dials nobody: it would only
+ * earn a pause at the peer, which a fresh token would then have to wait for.
+ *
  * At a start with a thousand peers clients must not wait for a thousand connects: attempts
  * stand in a queue, from which every turn of the loop takes a few.
  *
@@ -67,7 +70,7 @@ struct dialer {
 	uint16_t port;
 	bool secured;
 	bool in_use;        /* without a user it neither dials nor keeps what it has */
-	struct list queued; /* in bus->dials */
+	struct list queued; /* in one of the lists of bus->dials */
 	struct connector connector;
 	struct handshake handshake; /* behind the connector, where it is secured */
 	struct timer retry;
@@ -89,6 +92,9 @@ struct dialer {
 /* For bus.c. */
 void dialer_queue_init(struct dial_queue *queue);
 void dialer_queue_fini(struct dial_queue *queue);
+
+/* For guard.c: this node's token counts, and whoever is barred may dial. */
+void dialer_queue_release(struct bus *bus);
 
 /* 0 or ERR_NOMEM.  It is not in use yet. */
 int dialer_init(struct dialer *d, struct bus *bus, const struct dialer_options *opt);

@@ -2,10 +2,14 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/log.h"
+#include "bus/coverage.h"
+#include "bus/dialer.h"
 #include "conf/conf_equal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static int64_t wall_now(void)
@@ -31,10 +35,20 @@ enum token_role guard_peer_role(const struct bus *bus)
 /* --- what a peer may do ------------------------------------------------------------------------
  */
 
+/* The transports are looked at only so often: between two looks a session is not to come in. */
+static bool has_expired(const struct token *token)
+{
+	return wall_now() >= token->expires + TOKEN_SKEW;
+}
+
 /* Why the one may not open the service at the other; NULL: it may. */
 static const char *why_not(
 	const struct token *opener, const struct token *server, const char *name, size_t n)
 {
+	if (has_expired(opener))
+		return "the opener's token has expired";
+	if (has_expired(server))
+		return "the server's token has expired";
 	if (strcmp(opener->customer, server->customer) != 0)
 		return "they are of different customers";
 	if (!token_may_open(opener, name, n))
@@ -103,18 +117,63 @@ static bool is_near_its_end(const struct token *token, int64_t now, int64_t *war
 	return true;
 }
 
+/* What is wrong, by its words; behind a semicolon there is advice, or the time of now. */
+static uint64_t words_of(const char *why)
+{
+	return hash_bytes(why, strcspn(why, ";"), 1) | 1;
+}
+
+/* As words_of(), that our token does not count now; 0: it does. */
+static uint64_t own_fault(const struct guard *g, int64_t now)
+{
+	char why[WHY_MAX];
+	if (token_check_time(own_token(g), now, why) == 0)
+		return 0;
+	why_prefix(why, "%s: ", g->keyring.source.token);
+	return words_of(why);
+}
+
+enum { TIME_LEFT_ROOM = 48 };
+
+/* "in 3 hours", for a line of the log. */
+static const char *time_left(char to[static TIME_LEFT_ROOM], int64_t seconds)
+{
+	static const struct {
+		int least, unit;
+		const char *name;
+	} units[] = {{2 * 3600, 3600, "hours"}, {2 * 60, 60, "minutes"}, {1, 1, "seconds"}};
+	(void)snprintf(to, TIME_LEFT_ROOM, "now");
+	for (size_t i = sizeof units / sizeof *units; i-- > 0;) {
+		if (seconds >= units[i].least)
+			(void)snprintf(to, TIME_LEFT_ROOM, "in %lld %s",
+				(long long)seconds / units[i].unit, units[i].name);
+	}
+	return to;
+}
+
+/* Whether a peer may still take it, as far as time goes. */
+static bool may_dial(const struct guard *g, int64_t now)
+{
+	return !g->out_of_time && !(g->told && now >= own_token(g)->expires);
+}
+
 static void watch_own(struct guard *g, int64_t now)
 {
 	const struct token *token = own_token(g);
-	char why[WHY_MAX];
+	char why[WHY_MAX], left[TIME_LEFT_ROOM];
 	if (token_check_time(token, now, why) != 0) {
-		if (!g->expired)
-			log_error("%s: %s; peers end their links to this node",
+		if (!g->out_of_time)
+			log_error("this node dials nobody, and peers end their links to it: "
+				  "%s: %s",
 				g->keyring.source.token, why);
-		g->expired = true;
+		g->out_of_time = true;
 		return;
 	}
-	g->expired = false;
+	if (g->out_of_time)
+		log_notice("%s: this node's token is valid now", g->keyring.source.token);
+	g->out_of_time = false;
+	if (may_dial(g, now))
+		dialer_queue_release(g->bus);
 	bool revoked = revoked_has(g->keyring.now->credentials->revoked, token);
 	if (revoked && !g->revoked)
 		log_error("%s: this node, or its token %s, is on its own revocation list; peers "
@@ -122,8 +181,22 @@ static void watch_own(struct guard *g, int64_t now)
 			g->keyring.source.token, token->id);
 	g->revoked = revoked;
 	if (is_near_its_end(token, now, &g->warned))
-		log_warning("%s: this node's token expires in %lld hours; issue a fresh one",
-			g->keyring.source.token, (long long)(token->expires - now) / 3600);
+		log_warning("%s: this node's token expires %s; issue a fresh one",
+			g->keyring.source.token, time_left(left, token->expires - now));
+}
+
+bool guard_may_dial(struct bus *bus)
+{
+	struct guard *g = bus->guard;
+	int64_t now = wall_now();
+	watch_own(g, now);
+	return may_dial(g, now);
+}
+
+void guard_hears_of_end(struct bus *bus)
+{
+	struct guard *g = bus->guard;
+	g->told = g->told || wall_now() >= own_token(g)->expires;
 }
 
 /* The peer drains, as at a shutdown, and what is left after drain_timeout is lost. */
@@ -171,7 +244,7 @@ static bool end_if_revoked(struct transport *t)
 /* Only the times: what it says was believed.  And the list: there may have been no memory. */
 static void watch_peer(struct transport *t, int64_t now)
 {
-	char why[WHY_MAX], text[ADDR_TEXT_MAX];
+	char why[WHY_MAX], text[ADDR_TEXT_MAX], left[TIME_LEFT_ROOM];
 	const struct token *token = secure_peer(t->sealed->secure);
 	if (end_if_revoked(t))
 		return;
@@ -181,8 +254,8 @@ static void watch_peer(struct transport *t, int64_t now)
 	}
 	pardon(t); /* a clock was set */
 	if (is_near_its_end(token, now, &t->sealed->warned))
-		log_debug("transport %s (%s): its token expires in %lld hours", name_of(t),
-			addr_format(&t->peer, text), (long long)(token->expires - now) / 3600);
+		log_debug("transport %s (%s): its token expires %s", name_of(t),
+			addr_format(&t->peer, text), time_left(left, token->expires - now));
 }
 
 /* All that it says is judged anew, by the present keys and list. */
@@ -212,9 +285,24 @@ static void tell(struct transport *t)
 		secure_told(t->sealed->secure, k);
 }
 
+/* A transport that has come, or its fresh token, may be the one that is to be looked at next. */
+static void watch_sooner(struct transport *t)
+{
+	struct guard *g = t->bus->guard;
+	int64_t left = secure_peer(t->sealed->secure)->expires + TOKEN_SKEW - wall_now();
+	uint64_t at = bus_now(t->bus) + in_seconds(left);
+	if (timer_is_set(&g->timer) && g->timer.at <= at)
+		return;
+	if (loop_timer_set(t->bus->loop, &g->timer, at) != 0)
+		log_error("no memory for the timer that watches tokens");
+}
+
 void guard_ready(struct transport *t)
 {
+	if (t->sealed == NULL)
+		return;
 	tell(t);
+	watch_sooner(t);
 }
 
 bool guard_renew(struct transport *t, const uint8_t *text, size_t n)
@@ -228,6 +316,7 @@ bool guard_renew(struct transport *t, const uint8_t *text, size_t n)
 		log_info("transport %s (%s): took its fresh token", name_of(t), addr);
 		t->sealed->warned = 0;
 		pardon(t);
+		watch_sooner(t);
 	} else if (rc != ERR_NOTFOUND) {
 		log_warning("transport %s (%s): its fresh token is refused, the old one stays: %s",
 			name_of(t), addr, why);
@@ -241,6 +330,8 @@ static int64_t next_look(const struct guard *g, int64_t now)
 	const struct token *token = own_token(g);
 	int64_t begin = token->not_before > 0 ? token->not_before : g->loaded;
 	int64_t half = begin + (token->expires - begin) / 2;
+	if (own_fault(g, now) != 0)
+		return now + GUARD_LOOK_EXPIRED;
 	if (now < half)
 		return half;
 	int64_t pause = (token->expires - now) / 8;
@@ -254,6 +345,7 @@ static void adopted(struct guard *g, unsigned changes, int64_t now)
 	if (changes & KEYRING_TOKEN) {
 		g->loaded = now;
 		g->warned = 0;
+		g->told = false;
 	}
 	if (changes & KEYRING_IDENTITY)
 		log_notice("%s: a new key; links that are up keep the old one until they end",
@@ -269,6 +361,11 @@ static void adopted(struct guard *g, unsigned changes, int64_t now)
 	}
 }
 
+void guard_check_services(const struct guard *g)
+{
+	(void)coverage_check(g->bus->conf, own_token(g), g->keyring.source.token);
+}
+
 /* Whether it has a fresh token; silent where the file is as it was. */
 static void look_for_fresh(struct guard *g, int64_t now)
 {
@@ -277,12 +374,14 @@ static void look_for_fresh(struct guard *g, int64_t now)
 	if (now < g->look)
 		return;
 	int rc = keyring_reload(&g->keyring, now, &changes, why);
+	uint64_t complaint = rc != 0 ? words_of(why) : 0;
 	g->bus->stats.key_reloads[rc == 0 ? STATS_OK : STATS_NOT_OK]++;
-	if (rc == 0 && changes != 0)
+	if (rc == 0 && changes != 0) {
 		adopted(g, changes, now);
-	else if (rc != 0 && !g->look_failed && !g->expired)
+		guard_check_services(g);
+	} else if (rc != 0 && complaint != g->complaint && complaint != own_fault(g, now))
 		log_error("looking for a fresh token: %s; the old ones stay in force", why);
-	g->look_failed = rc != 0;
+	g->complaint = complaint;
 	g->look = next_look(g, now);
 }
 
@@ -292,16 +391,20 @@ static void look_for_fresh(struct guard *g, int64_t now)
 static uint64_t soonest(const struct guard *g, int64_t now)
 {
 	uint64_t pause = GUARD_INTERVAL;
-	int64_t own = own_token(g)->expires + TOKEN_SKEW + 1 - now, look = g->look - now;
+	const struct token *token = own_token(g);
+	int64_t own = token->expires + TOKEN_SKEW - now, look = g->look - now;
+	int64_t begin = token->not_before - TOKEN_SKEW - now;
 	if (own > 0 && in_seconds(own) < pause)
 		pause = in_seconds(own);
+	if (begin > 0 && in_seconds(begin) < pause)
+		pause = in_seconds(begin);
 	if (in_seconds(look) < pause)
 		pause = in_seconds(look);
 	list_each (node, &g->bus->transports) {
 		const struct transport *t = container_of(node, struct transport, node);
 		if (t->sealed == NULL)
 			continue;
-		int64_t left = secure_peer(t->sealed->secure)->expires + TOKEN_SKEW + 1 - now;
+		int64_t left = secure_peer(t->sealed->secure)->expires + TOKEN_SKEW - now;
 		if (left > 0 && in_seconds(left) < pause)
 			pause = in_seconds(left);
 	}
@@ -348,6 +451,7 @@ void guard_reload(struct guard *g)
 	int64_t now = wall_now();
 	int rc = keyring_reload(&g->keyring, now, &changes, why);
 	g->bus->stats.key_reloads[rc == 0 ? STATS_OK : STATS_NOT_OK]++;
+	g->complaint = rc != 0 ? words_of(why) : 0;
 	if (rc == 0)
 		g->look = next_look(g, now);
 	else
@@ -355,6 +459,7 @@ void guard_reload(struct guard *g)
 			why);
 	load_list(g);
 	adopted(g, changes, now);
+	guard_check_services(g);
 	watch_own(g, now);
 	set_timer(g, now);
 }
@@ -419,17 +524,19 @@ int guard_new(
 	struct credentials_source source = guard_source(conf, bus->mem);
 	int64_t now = source.now;
 	source.seed = bus->seed;
+	source.any_time = true;
 	int rc = keyring_init(&g->keyring, &source, why);
 	if (rc != 0) {
 		mem_free(bus->mem, g);
 		return rc;
 	}
+	g->keyring.source.any_time = false;
 	g->bus = bus;
 	g->loaded = now;
 	g->timer.fire = on_timer;
-	g->look = next_look(g, now);
 	lobby_init(&g->lobby, bus);
 	bus->guard = g;
+	g->look = next_look(g, now);
 	watch_own(g, now);
 	set_timer(g, now);
 	*out = g;

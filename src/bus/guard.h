@@ -19,7 +19,7 @@ enum {
 	GUARD_WARN_BEFORE = 14 * 86400, /* seconds to a token's end: it is said from then on, */
 	GUARD_WARN_AGAIN = 86400,       /* once in so many */
 	GUARD_LOOK_MAX = 3600,          /* seconds between two looks for a fresh token, */
-	GUARD_LOOK_EXPIRED = 10,        /* and when the one in force has expired */
+	GUARD_LOOK_EXPIRED = 10,        /* and when the one in force does not count */
 };
 
 struct guard {
@@ -32,9 +32,10 @@ struct guard {
 	int64_t loaded;                /* when the token in force came, seconds since 1970 */
 	int64_t look;                  /* when to look at its file next */
 	int64_t warned;                /* when its end was last warned of; 0: never */
-	bool expired;                  /* and said so */
-	bool revoked;                  /* by our own list, and said so */
-	bool look_failed;              /* and said so */
+	uint64_t complaint; /* the last look for a fresh token that failed, by its words; 0: none */
+	bool out_of_time;   /* the token in force has expired, or is not valid yet, and said so */
+	bool told;          /* a peer has said that it has expired */
+	bool revoked;       /* by our own list, and said so */
 };
 
 /* Whether a token that ends then is near its end, or past it; both in seconds since 1970. */
@@ -50,6 +51,9 @@ struct credentials_source guard_source(const struct conf *conf, struct mem *mem)
  * Loads the files that a configuration names, which must live until guard_use() or
  * guard_free().  0 and *out, which is bus->guard too; or an error with why: ERR_INVALID and
  * the like are the files', ERR_NOMEM, ERR_SYS.
+ *
+ * A token that has expired, or is not valid yet by the clock, is an error of none: only time, or
+ * a fresh one, mends that, so it is said, and all is as where that comes over a running node.
  */
 int guard_new(
 	struct guard **out, struct bus *bus, const struct conf *conf, char why[static WHY_MAX]);
@@ -62,6 +66,9 @@ int guard_prepare(const struct guard *g, const struct conf *conf, char why[stati
 
 /* The files are those that the bus's present configuration names: for guard_reload(). */
 void guard_use(struct guard *g);
+
+/* Warns of services that the bus's configuration has and our token does not allow. */
+void guard_check_services(const struct guard *g);
 
 /* Nobody is in its lobby, and every transport is gone.  NULL does nothing. */
 void guard_free(struct guard *g);
@@ -87,6 +94,15 @@ bool guard_may_open(const struct transport *t, const char *name, size_t n);
 
 /* Whether the peer's token lets it serve this name, for us; says nothing. */
 bool guard_believes(const struct transport *t, const char *name, size_t n);
+
+/*
+ * Whether our token is worth a handshake now; if not, that is said once, and
+ * dialer_queue_release() called when it is.  The bus has a guard.
+ */
+bool guard_may_dial(struct bus *bus);
+
+/* A peer goes away because a token has expired: ours, if that may be. */
+void guard_hears_of_end(struct bus *bus);
 
 /* A secured transport is ready: the peer gets our token if it is not the one it has. */
 void guard_ready(struct transport *t);

@@ -5,6 +5,7 @@ libbus_a_SOURCES = \
 	src/bus/bus.c src/bus/bus.h \
 	src/bus/census.c src/bus/census.h \
 	src/bus/chatter.c src/bus/chatter.h \
+	src/bus/coverage.c src/bus/coverage.h \
 	src/bus/dialer.c src/bus/dialer.h \
 	src/bus/directory.c src/bus/directory.h \
 	src/bus/doorman.c src/bus/doorman.h \

@@ -83,10 +83,11 @@ static int judge_token(
 			"cnf: a token for another key than that in %s; expected them to be issued "
 			"together, or with issue --public",
 			src->identity);
+	int64_t now = src->any_time ? t->expires : src->now;
 	token_free(t, c->mem);
 	if (rc != 0)
 		return rc;
-	const struct token_rules rules = {.trust = &c->trust, .now = src->now, .mem = c->mem};
+	const struct token_rules rules = {.trust = &c->trust, .now = now, .mem = c->mem};
 	return token_verify(&c->token, c->token_text, c->token_n, &rules, why);
 }
 

@@ -14,6 +14,8 @@
 #include "crypto/secretfile.h"
 #include "crypto/token.h"
 
+#include <stdbool.h>
+
 struct credentials {
 	struct keyfile_trust trust;
 	struct keyfile_node identity;
@@ -30,6 +32,7 @@ struct credentials_source {
 	const char *revoked;                  /* a path, or NULL */
 	enum token_role role;                 /* of this program */
 	int64_t now;                          /* seconds since 1970 */
+	bool any_time;                        /* the token may have expired, or not be valid yet */
 	uint64_t seed;                        /* random, for the revocation list's table */
 	uid_t owner; /* whose the files may be, beside root's and the running user's */
 	struct mem *mem;
@@ -39,8 +42,8 @@ struct credentials_source {
  * 0, and *out is to be freed with credentials_free; else *out is NULL and why has a line
  * that begins with the file's path.  ERR_INVALID: a file is refused (secretfile.h), is not
  * what it should be, or the token is not for this identity, bus or role; ERR_TIMEOUT and
- * ERR_AGAIN: the token has expired, or is not valid yet; ERR_SYS, ERR_LIMIT, ERR_NOMEM.
- * token_prepare must have been called.
+ * ERR_AGAIN: the token has expired, or is not valid yet (any_time: neither); ERR_SYS, ERR_LIMIT,
+ * ERR_NOMEM. token_prepare must have been called.
  */
 int credentials_load(
 	struct credentials **out, const struct credentials_source *src, char why[static WHY_MAX]);

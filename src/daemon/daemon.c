@@ -293,7 +293,10 @@ static int load_keys(struct daemon *d)
 	return DAEMON_EXIT_CONFIG;
 }
 
-/* The files that [Cloudbus] names, for option -t: 0, or after saying why. */
+/*
+ * The files that [Cloudbus] names, for option -t: 0, or after saying why.  A token that only time
+ * or a fresh one mends is no error, as it keeps no process from starting; it is said.
+ */
 static int test_keys(const struct conf *conf, const struct privileges *p)
 {
 	char why[WHY_MAX];
@@ -303,11 +306,13 @@ static int test_keys(const struct conf *conf, const struct privileges *p)
 	struct credentials_source source = guard_source(conf, mem_system());
 	if (p->asked)
 		source.owner = p->uid;
+	source.any_time = true;
 	int rc = credentials_load(&c, &source, why);
 	if (rc != 0)
 		fprintf(stderr, "%s\n", why);
-	else
-		credentials_free(c);
+	else if (token_check_time(c->token, source.now, why) != 0)
+		fprintf(stderr, "%s: %s; no secured link comes up with it\n", conf->token, why);
+	credentials_free(c);
 	return rc;
 }
 
@@ -388,6 +393,8 @@ static int run(struct daemon *d, const struct privileges *p)
 		return status;
 	node_commit(d->first, &changes);
 	d->first = NULL;
+	if (d->bus.guard != NULL)
+		guard_check_services(d->bus.guard);
 	log_notice("%s %s ready: %zu services", options_program(d->role), PACKAGE_VERSION,
 		d->conf->n_services);
 	if (loop_run(d->bus.loop) != 0) {

@@ -11,7 +11,7 @@ import pytest
 
 import wan
 from bus import Keys
-from daemon import sanitized, wrapped
+from daemon import run, sanitized, wrapped
 from net import FIN, echo, parse
 from wait import eventually
 
@@ -235,3 +235,76 @@ def test_a_controller_that_is_started_again_and_again(bus):
         bus.wait_links()
     works(bus, service)
     assert not service.segments[0].daemon.logged("refused")
+
+
+# --- tokens that do not count now -------------------------------------------------------------------
+
+def test_a_token_that_has_expired_at_the_start(bus, need):
+    """What only time or a fresh file mends is no error of the configuration: the node starts, says
+    so, and comes up when there is one."""
+    service = bus.service(bus.serve(echo), name="echo", link="bus")
+    bus.secure()
+    bus.keys.forge(need("openssl"), "controller", nbf=1, exp=1000)
+    bus.segments[0].start()
+    bus.controller.start()
+    assert bus.controller.daemon.logged(
+        r"error: this node dials nobody.*controller\.token: exp: expired at 1970")
+    bus.refused(service)
+    done = run("controller", "-t", "-c", bus.controller.path)
+    assert done.returncode == 0
+    assert re.search(r"controller\.token: exp: expired at 1970.*no secured link", done.stderr)
+    # What is wrong with the next one is said when it matters most, once.
+    (bus.keys.folder / "controller.token").write_text("nonsense\n")
+    bus.controller.daemon.wait_log("error: looking for a fresh token: .*not a token")
+    bus.keys.issue("controller", "controller")
+    bus.wait_links()  # without SIGHUP
+    works(bus, service)
+    assert bus.controller.daemon.logged("this node's token is valid now")
+    assert len(bus.controller.daemon.logged_all("looking for a fresh token")) == 1
+    assert not bus.segments[0].daemon.logged("refused")
+
+
+def test_a_clock_that_is_set_late(bus, need):
+    """As on a machine that has no clock of its own."""
+    service = bus.service(bus.serve(echo), name="echo", link="bus")
+    bus.secure()
+    bus.keys.forge(need("openssl"), "controller", nbf=int(time.time()) + 34)
+    bus.segments[0].start()
+    bus.controller.start()
+    assert bus.controller.daemon.logged("error: this node dials nobody.*nbf: not valid before")
+    assert not bus.controller.daemon.logged("cannot connect")
+    bus.wait_links()
+    works(bus, service)
+
+
+def test_the_last_hour_and_the_end_are_told_as_they_are(bus, need):
+    bus.service(bus.serve(echo), name="echo", link="bus")
+    bus.secure(*bus.segments)
+    now = int(time.time())
+    bus.keys.forge(need("openssl"), "segment1", nbf=now - 3600, exp=now + 1830)
+    bus.keys.forge(need("openssl"), "controller", nbf=now - 3600, exp=now - 26)
+    bus.start()
+    assert bus.segments[0].daemon.logged("warning: .*token expires in (30|29) minutes")
+    bus.controller.daemon.wait_log("error: this node dials nobody.*expired")
+    bus.segments[0].daemon.wait_log("node controller .*expired")
+    bus.controller.daemon.wait_log(r"goes away \(a token has expired\)")
+    bus.segments[0].daemon.wait_log("transport from node controller .*closed")
+    assert not bus.controller.daemon.logged("shutting down")
+
+
+@pytest.mark.parametrize("program", ["controller", "segment"])
+def test_sections_that_the_nodes_own_token_does_not_cover(bus, program):
+    for name in ("echo", "other"):
+        bus.service(bus.serve(echo), name=name, link="bus")
+    node = bus.controller if program == "controller" else bus.segments[1]
+    word = "open" if program == "controller" else "serve"
+    line = rf"service \[other\] \(line \d+\): \S+\.token does not let this node {word} \[other\]"
+    bus.start()
+    assert not node.daemon.logged("does not let")
+    bus.keys.issue(node.name, program, **{word: "echo"})
+    node.reload()
+    assert node.daemon.logged(line)
+    node.daemon.kill()
+    node.start()
+    node.daemon.wait_log(line)
+    assert not node.daemon.logged(r"service \[echo\]")

@@ -1,4 +1,6 @@
 /* Whole nodes with a secured link: what tokens allow, how they end, and case 39. */
+#include "bus/coverage.h"
+#include "bus/dialer.h"
 #include "bus/guard.h"
 #include "unit/cluster.h"
 #include "unit/fast.h"
@@ -441,6 +443,148 @@ START_TEST(a_wall_clock_that_leaps_and_comes_back)
 }
 END_TEST
 
+/* --- a token that does not count now --------------------------------------------------------
+ */
+
+static void wait_for(const struct rig_node *n, uint64_t time)
+{
+	uint64_t end = bus_now(&n->bus) + time;
+	RIG_UNTIL(&r, bus_now(&n->bus) >= end);
+}
+
+/* Neither has the peer seen an attempt of it, nor a pause to keep a fresh one out. */
+static void ck_nobody_came(const struct rig_node *n)
+{
+	ck_assert_uint_eq(n->bus.n_transports, 0);
+	ck_assert_uint_eq(n->bus.guard->lobby.doorman.n_keys, 0);
+}
+
+static void ck_up_soon(uint64_t within)
+{
+	uint64_t began = bus_now(&controller->bus);
+	RIG_UNTIL(&r, is_up(controller) && is_up(segment));
+	ck_assert_uint_lt(bus_now(&controller->bus) - began, within);
+	ck_assert(try_session());
+}
+
+/* Whichever of both has it: what time or a fresh one mends keeps nobody from starting. */
+START_TEST(it_has_expired_at_the_start)
+{
+	struct cluster_node *who = _i == 0 ? &ctl : &seg;
+	who->ends = cluster_now() - 100;
+	cluster_add(&cluster, who);
+	ck_assert_int_eq(start_segment()->starts, 0);
+	ck_assert_int_eq(start_controller()->starts, 0);
+	wait_for(segment, 3 * CLOCK_SEC);
+	ck_nobody_came(segment);
+	ck_assert(!is_up(controller));
+	who->ends = 0;
+	cluster_add(&cluster, who);
+	guard_reload((_i == 0 ? controller : segment)->bus.guard);
+	ck_up_soon(DIALER_BACKOFF_MAX + CLOCK_SEC);
+}
+END_TEST
+
+/* Without a word: the file is looked at. */
+START_TEST(it_has_expired_at_the_start_and_a_fresh_one_is_found)
+{
+	ctl.ends = cluster_now() - 100;
+	cluster_add(&cluster, &ctl);
+	ck_assert_int_eq(start_segment()->starts, 0);
+	ck_assert_int_eq(start_controller()->starts, 0);
+	wait_for(segment, CLOCK_SEC);
+	ctl.ends = 0;
+	cluster_add(&cluster, &ctl);
+	fast_set_wall(GUARD_LOOK_EXPIRED + 1);
+	ck_up_soon(GUARD_INTERVAL + 2 * CLOCK_SEC);
+}
+END_TEST
+
+/* A clock that is set late, as on a machine that has none of its own. */
+START_TEST(it_is_not_valid_yet_at_the_start)
+{
+	fast_set_wall(-10 * 86400);
+	ck_assert_int_eq(start_segment()->starts, 0);
+	ck_assert_int_eq(start_controller()->starts, 0);
+	wait_for(segment, 3 * CLOCK_SEC);
+	ck_nobody_came(segment);
+	fast_set_wall(0);
+	ck_up_soon(GUARD_INTERVAL + DIALER_BACKOFF_MAX);
+}
+END_TEST
+
+/* What expires while the node runs earns it no pause either. */
+START_TEST(it_expires_and_a_fresh_one_counts_at_once)
+{
+	ctl.ends = cluster_now() - 20;
+	cluster_add(&cluster, &ctl);
+	start_both();
+	fast_set_wall(15);
+	RIG_UNTIL(&r, segment->bus.n_transports == 0);
+	wait_for(segment, 20 * CLOCK_SEC);
+	ck_nobody_came(segment);
+	ctl.ends = 0;
+	cluster_add(&cluster, &ctl);
+	guard_reload(controller->bus.guard);
+	ck_up_soon(CLOCK_SEC);
+}
+END_TEST
+
+/* The peer's clock is ahead: it says so first, and is not asked again. */
+START_TEST(a_peer_says_that_it_has_expired)
+{
+	ctl.ends = cluster_now() - 2;
+	cluster_add(&cluster, &ctl);
+	start_both();
+	ck_assert(guard_may_dial(&controller->bus));
+	transport_goaway(the_transport(segment), WIRE_EXPIRED);
+	RIG_UNTIL(&r, segment->bus.n_transports == 0);
+	wait_for(segment, 5 * CLOCK_SEC);
+	ck_nobody_came(segment);
+	ck_assert(!guard_may_dial(&controller->bus));
+	ctl.ends = 0;
+	cluster_add(&cluster, &ctl);
+	guard_reload(controller->bus.guard);
+	ck_up_soon(CLOCK_SEC);
+}
+END_TEST
+
+/* A transport that comes with little time left is looked at in time... */
+START_TEST(its_end_is_not_overslept)
+{
+	ctl.ends = cluster_now() - 25;
+	cluster_add(&cluster, &ctl);
+	start_both();
+	ck_assert_uint_le(segment->bus.guard->timer.at, bus_now(&segment->bus) + 5 * CLOCK_SEC);
+	fast_set_wall(10);
+	/* ...and no session comes in before that. */
+	struct transport *there = the_transport(segment), *here = the_transport(controller);
+	struct wire_open open = {.name = "echo", .name_len = 4};
+	ck_assert(!there->sealed->expelled);
+	ck_assert(!guard_admits(there, &open));
+	ck_assert(!guard_may_open(here, "echo", 4));
+	fast_set_wall(0);
+	ck_assert(guard_admits(there, &open));
+	ck_assert(guard_may_open(here, "echo", 4));
+}
+END_TEST
+
+START_TEST(what_it_does_not_cover)
+{
+	ctl.open = "ech*";
+	seg.serve = "other";
+	cluster_add(&cluster, &ctl);
+	cluster_add(&cluster, &seg);
+	start_both();
+	ck_assert_uint_eq(coverage_check(controller->bus.conf,
+				  controller->bus.guard->keyring.now->credentials->token, "ctl"),
+		0);
+	ck_assert_uint_eq(coverage_check(segment->bus.conf,
+				  segment->bus.guard->keyring.now->credentials->token, "seg"),
+		1);
+}
+END_TEST
+
 /* --- memory ---------------------------------------------------------------------------------- */
 
 static bool start_fails_cleanly(struct rig_node *(*start)(void), size_t nth, int sticky)
@@ -519,6 +663,13 @@ int main(void)
 	tcase_add_test(t, nothing_is_sent_behind_close);
 	tcase_add_test(t, case_34_a_fresh_token_in_the_last_moment);
 	tcase_add_test(t, a_wall_clock_that_leaps_and_comes_back);
+	tcase_add_loop_test(t, it_has_expired_at_the_start, 0, 2);
+	tcase_add_test(t, it_has_expired_at_the_start_and_a_fresh_one_is_found);
+	tcase_add_test(t, it_is_not_valid_yet_at_the_start);
+	tcase_add_test(t, it_expires_and_a_fresh_one_counts_at_once);
+	tcase_add_test(t, a_peer_says_that_it_has_expired);
+	tcase_add_test(t, its_end_is_not_overslept);
+	tcase_add_test(t, what_it_does_not_cover);
 	suite_add_tcase(s, t);
 	t = tcase_create("memory");
 	tcase_set_timeout(t, 300);
