@@ -216,8 +216,11 @@ static void on_idle(struct timer *timer)
 static void on_accepted(struct listen *l, int fd, const struct addr *peer)
 {
 	struct exporter *e = container_of(l, struct exporter, listen);
+	const int room = EXPORTER_SEND;
 	/* An answer is to arrive although its connection is closed behind it. */
 	(void)sock_linger_off(fd);
+	/* What one send copies is time that sessions wait. */
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
 	/* Closes it where it fails, and has said so then. */
 	if (MHD_add_connection(e->http, fd, &peer->sa, peer->len) == MHD_YES)
 		schedule(e);

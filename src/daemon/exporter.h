@@ -21,13 +21,15 @@
 enum {
 	EXPORTER_CONNECTIONS = 16,  /* at a time; a further one is closed at once */
 	EXPORTER_MEMORY = 16 << 10, /* bytes of a request, and of the head of its answer */
+	EXPORTER_SEND = 256 << 10,  /* bytes of an answer in the kernel, which it may double */
 	EXPORTER_TIMEOUT = 10,      /* seconds without a byte until a connection is closed */
 	EXPORTER_RENDERS = 10,      /* a second; above that, the latest text is given again */
 };
 
 /*
  * Makes the text of an answer: 0, with *out, from bus->mem and the caller's, and *n, its bytes;
- * otherwise the request is answered with 503.
+ * otherwise the request is answered with 503.  A text is kept until the last connection that
+ * sends it is done, so there are EXPORTER_CONNECTIONS + 1 at most.
  */
 typedef int exporter_render(struct bus *bus, char **out, size_t *n);
 

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "daemon/metrics.h"
+#include "net/sock.h"
 #include "unit/rig.h"
 
 #include <errno.h>
@@ -441,6 +442,18 @@ START_TEST(places_are_counted)
 }
 END_TEST
 
+/* The other end of a connection, which is in this process too. */
+static int other_end(int fd)
+{
+	struct addr mine, peer;
+	ck_assert_int_eq(sock_local_name(fd, &mine), 0);
+	for (int i = 0; i < 1024; i++) {
+		if (i != fd && sock_peer_name(i, &peer) == 0 && addr_equal(&mine, &peer))
+			return i;
+	}
+	ck_abort_msg("not there");
+}
+
 START_TEST(who_does_not_read_costs_his_place_and_that_for_a_while)
 {
 	serve(render_large, 1);
@@ -451,6 +464,9 @@ START_TEST(who_does_not_read_costs_his_place_and_that_for_a_while)
 	struct answer a = get_head(stuck);
 	ck_assert_int_eq(atoi(header(&a, "Content-Length")), LARGE);
 	RIG_UNTIL(&r, busy_turns() <= 2);
+	int64_t queued = sock_queued_out(other_end(stuck));
+	ck_assert_int_gt(queued, 0);
+	ck_assert_int_le(queued, 2 * EXPORTER_SEND);
 	/* Others are answered meanwhile, and whoever reads gets all of it. */
 	int fd = rig_connect(port);
 	ask(fd, GET);

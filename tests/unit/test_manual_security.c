@@ -50,6 +50,7 @@ static const struct {
 	{"lines of log about sessions that a token does not allow", CHATTER_LINES, " a second"},
 	{"connections to metrics at once", EXPORTER_CONNECTIONS, ""},
 	{"a request for metrics, and the head of its answer", EXPORTER_MEMORY, " bytes"},
+	{"bytes of an answer with metrics in the kernel", EXPORTER_SEND, ", or twice that"},
 	{"silence of a connection to metrics", EXPORTER_TIMEOUT, " seconds"},
 	{"texts of metrics made, at most", EXPORTER_RENDERS, " a second"},
 	{"transports of a node to one address", CENSUS_OF_PEER, ""},
