@@ -9,8 +9,10 @@
 #include "conf/conf_equal.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 static int64_t wall_now(void)
 {
@@ -271,6 +273,24 @@ static void judge_anew(struct transport *t, int64_t now)
 		end_at_once(t, why);
 }
 
+/* --- locked memory ------------------------------------------------------------------------------
+ */
+
+/* Once: the keys work all the same. */
+static void watch_locked(struct guard *g)
+{
+	struct rlimit limit;
+	if (g->unlocked || !locked_missed(g->keyring.kit.locked))
+		return;
+	g->unlocked = true;
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0)
+		limit.rlim_cur = 0;
+	log_warning("not all keys can be locked in memory, so they may reach swap: the limit is "
+		    "%ju KiB (RLIMIT_MEMLOCK); to raise it: LimitMEMLOCK=8M in the unit of "
+		    "systemd, or ulimit -l",
+		(uintmax_t)limit.rlim_cur >> 10);
+}
+
 /* --- fresh tokens -------------------------------------------------------------------------------
  */
 
@@ -301,6 +321,7 @@ void guard_ready(struct transport *t)
 {
 	if (t->sealed == NULL)
 		return;
+	watch_locked(t->bus->guard);
 	tell(t);
 	watch_sooner(t);
 }
@@ -352,6 +373,7 @@ static void adopted(struct guard *g, unsigned changes, int64_t now)
 			g->keyring.source.identity);
 	else if (changes & KEYRING_TOKEN)
 		log_notice("%s: a fresh token is in force", g->keyring.source.token);
+	watch_locked(g);
 	list_each_safe (node, &g->bus->transports) {
 		struct transport *t = container_of(node, struct transport, node);
 		if (t->sealed == NULL || t->dead)
@@ -537,6 +559,7 @@ int guard_new(
 	lobby_init(&g->lobby, bus);
 	bus->guard = g;
 	g->look = next_look(g, now);
+	watch_locked(g);
 	watch_own(g, now);
 	set_timer(g, now);
 	*out = g;

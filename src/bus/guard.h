@@ -36,6 +36,7 @@ struct guard {
 	bool out_of_time;   /* the token in force has expired, or is not valid yet, and said so */
 	bool told;          /* a peer has said that it has expired */
 	bool revoked;       /* by our own list, and said so */
+	bool unlocked;      /* keys are, and said so */
 };
 
 /* Whether a token that ends then is near its end, or past it; both in seconds since 1970. */

@@ -54,8 +54,7 @@ static int adopt(struct keyring *k, struct keyset *set)
 	struct gate *gate[KEYFILE_TRUST_KEYS] = {NULL};
 	size_t from[KEYFILE_TRUST_KEYS], n = set->credentials->trust.n_network;
 	for (size_t i = 0; i < n; i++) {
-		struct gate_setup setup = {
-			.mem = k->source.mem, .mac_key = set->mac_key[i], .seed = k->source.seed};
+		struct gate_setup setup = {.mem = k->source.mem, .seed = k->source.seed};
 		from[i] = same_secret(k->now, set->mac_key[i]);
 		if (from[i] == KEYFILE_TRUST_KEYS && (gate[i] = gate_new(&setup)) == NULL) {
 			for (size_t j = 0; j < i; j++)
@@ -75,6 +74,8 @@ static int adopt(struct keyring *k, struct keyset *set)
 	}
 	keyring_drop(k->now);
 	k->now = set;
+	locked_look(k->kit.locked, set, sizeof *set);
+	locked_look(k->kit.locked, set->credentials, sizeof *set->credentials);
 	return 0;
 }
 
@@ -87,10 +88,12 @@ int keyring_init(
 	if (rc != 0)
 		return rc;
 	rc = credentials_load_list(&set->credentials->revoked, source, why);
-	if (rc == 0 && adopt(k, set) != 0)
+	if (rc == 0 && (record_kit_init(&k->kit, source->mem) != 0 || adopt(k, set) != 0))
 		rc = why_say(why, ERR_NOMEM, "out of memory");
-	if (rc != 0)
+	if (rc != 0) {
 		keyring_drop(set);
+		record_kit_fini(&k->kit);
+	}
 	return rc;
 }
 
@@ -137,7 +140,7 @@ int keyring_check(struct keyring *k, const uint8_t *msg, uint64_t wall, size_t *
 {
 	int rc = ERR_PROTOCOL;
 	for (size_t i = 0; i < KEYFILE_TRUST_KEYS && k->gate[i] != NULL; i++) {
-		rc = gate_check(k->gate[i], msg, wall);
+		rc = gate_check(k->gate[i], k->now->mac_key[i], msg, wall);
 		*which = i;
 		if (rc != ERR_PROTOCOL)
 			break; /* the MAC was made with this secret */
@@ -150,5 +153,6 @@ void keyring_fini(struct keyring *k)
 	for (size_t i = 0; i < KEYFILE_TRUST_KEYS; i++)
 		gate_free(k->gate[i]);
 	keyring_drop(k->now);
+	record_kit_fini(&k->kit);
 	*k = (struct keyring){.now = NULL};
 }

@@ -15,6 +15,7 @@
 
 #include "crypto/credentials.h"
 #include "crypto/gate.h"
+#include "crypto/record.h"
 
 #include <stdbool.h>
 
@@ -31,10 +32,12 @@ struct keyring {
 	struct keyset *now;
 	struct gate *gate[KEYFILE_TRUST_KEYS];
 	struct credentials_source source; /* paths, role, memory; the paths are the owner's */
+	struct record_kit kit;            /* of all transports; its locked has seen each set */
 };
 
 /*
- * Loads the files that `source` names; its strings must outlive the keyring.  0, or an error
+ * Loads the files that `source` names; its strings must outlive the keyring, and it every
+ * transport.  0, or an error
  * as of credentials_load(), with why.
  */
 int keyring_init(

@@ -145,6 +145,7 @@ int secure_new(struct secure **out, const struct secure_setup *setup, char why[s
 		return why_say(why, ERR_NOMEM, "out of memory");
 	}
 	noise_wipe(t->noise);
+	locked_look(setup->keyring->kit.locked, t->noise, sizeof *t->noise);
 	s->mem = setup->mem;
 	s->talk = t;
 	t->keys = keyring_hold(setup->keyring);
@@ -268,8 +269,8 @@ static int make_records(struct secure *s, char *why)
 	uint8_t tx[NOISE_KEY], rx[NOISE_KEY];
 	int rc = noise_split(s->talk->noise, tx, rx);
 	if (rc == 0) {
-		s->tx = record_new(s->mem, tx);
-		s->rx = record_new(s->mem, rx);
+		s->tx = record_new(&s->talk->keyring->kit, tx);
+		s->rx = record_new(&s->talk->keyring->kit, rx);
 		if (s->tx == NULL || s->rx == NULL)
 			rc = ERR_NOMEM;
 	}

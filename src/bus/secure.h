@@ -30,7 +30,7 @@ struct secure_door {
 
 struct secure_setup {
 	struct mem *mem;
-	struct keyring *keyring;        /* outlives the handshake */
+	struct keyring *keyring;        /* outlives it, and has the memory for its keys */
 	enum noise_side side;           /* the one that dialled is NOISE_INITIATOR */
 	enum token_role peer;           /* what the peer's token must say */
 	const struct secure_door *door; /* NULL: everybody; outlives the handshake */

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "config.h"
 #include "crypto/aead_engine.h"
+#include "crypto/locked.h"
 
 #include <sodium.h>
 #include <stddef.h>
@@ -39,8 +40,7 @@ const char *aead_engine_name(const struct aead_engine *engine)
 	return engine->name;
 }
 
-struct aead *aead_new(
-	struct mem *mem, const struct aead_engine *engine, const uint8_t key[AEAD_KEY])
+struct aead *aead_new(struct mem *mem, const struct aead_engine *engine)
 {
 	if (engine == NULL)
 		engine = engines[0];
@@ -49,7 +49,7 @@ struct aead *aead_new(
 		return NULL;
 	a->mem = mem;
 	a->engine = engine;
-	if (engine->set_key(a->context, key) != 0) {
+	if (engine->begin(a->context) != 0) {
 		aead_free(a);
 		return NULL;
 	}
@@ -61,20 +61,16 @@ void aead_free(struct aead *a)
 	if (a == NULL)
 		return;
 	a->engine->fini(a->context);
-	sodium_memzero(a->context, a->engine->size);
 	mem_free(a->mem, a);
-}
-
-int aead_rekey(struct aead *a, const uint8_t key[AEAD_KEY])
-{
-	return a->engine->set_key(a->context, key);
 }
 
 int aead_seal(struct aead *a, uint8_t *out, const struct aead_input *in)
 {
 	if (in->n > AEAD_TEXT_MAX || in->ad_len > AEAD_TEXT_MAX)
 		return ERR_LIMIT;
-	return a->engine->seal(a->context, out, in);
+	int rc = a->engine->seal(a->context, out, in);
+	sodium_stackzero(LOCKED_STACK);
+	return rc;
 }
 
 int aead_open(struct aead *a, uint8_t *out, const struct aead_input *in)
@@ -82,8 +78,10 @@ int aead_open(struct aead *a, uint8_t *out, const struct aead_input *in)
 	if (in->n < AEAD_TAG)
 		return ERR_PROTOCOL;
 	int rc = ERR_LIMIT;
-	if (in->n - AEAD_TAG <= AEAD_TEXT_MAX && in->ad_len <= AEAD_TEXT_MAX)
+	if (in->n - AEAD_TAG <= AEAD_TEXT_MAX && in->ad_len <= AEAD_TEXT_MAX) {
 		rc = a->engine->open(a->context, out, in);
+		sodium_stackzero(LOCKED_STACK);
+	}
 	if (rc != 0 && in->n > AEAD_TAG)
 		sodium_memzero(out, in->n - AEAD_TAG);
 	return rc;

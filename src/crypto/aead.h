@@ -1,12 +1,14 @@
 /*
- * aead - ChaCha20-Poly1305 of RFC 8439 under one key.
+ * aead - ChaCha20-Poly1305 of RFC 8439.
  *
  * The same algorithm by two libraries: libsodium always, libcrypto (OpenSSL 3) where
  * configure found it and was not told otherwise (--with-aead).  They give the same
  * bytes.  The first engine of the list is the one measured faster, and is what
- * aead_new takes by default.  One context serves both sealing and opening.
+ * aead_new takes by default.  One context serves sealing and opening, for all keys.
  *
- * The key is wiped when the context is freed.  libcrypto allocates with its own
+ * It holds a key only during a call: each gets it anew, and leaves nothing of it, nor of
+ * what was made of it, in the context or on the stack below the caller.  Where keys are
+ * between calls is the caller's business (locked.h).  libcrypto allocates with its own
  * allocator, not with struct mem.
  */
 #ifndef CB_CRYPTO_AEAD_H
@@ -29,6 +31,7 @@ struct aead_engine;
 
 /* What goes into one call.  A nonce seals once under a key, never twice. */
 struct aead_input {
+	const uint8_t *key; /* AEAD_KEY bytes */
 	uint8_t nonce[AEAD_NONCE];
 	const uint8_t *text; /* to seal, or to open with its tag behind it; NULL where n is 0 */
 	size_t n;            /* of it, in sealing without and in opening with the tag */
@@ -50,17 +53,13 @@ const struct aead_engine *aead_engine(size_t i);
 const char *aead_engine_name(const struct aead_engine *engine);
 
 /*
- * A context with a key, by an engine of the list or, for NULL, by its first.  NULL when
- * there is no memory.
+ * A context, by an engine of the list or, for NULL, by its first.  NULL when there is no
+ * memory.
  */
-struct aead *aead_new(
-	struct mem *mem, const struct aead_engine *engine, const uint8_t key[AEAD_KEY]);
+struct aead *aead_new(struct mem *mem, const struct aead_engine *engine);
 
-/* Wipes and frees; NULL does nothing. */
+/* NULL does nothing. */
 void aead_free(struct aead *a);
-
-/* Another key from now on.  0, or ERR_NOMEM where the engine fails: only aead_free is left. */
-int aead_rekey(struct aead *a, const uint8_t key[AEAD_KEY]);
 
 /*
  * Writes n + AEAD_TAG bytes to out: ciphertext, tag.  out is in->text itself or does

@@ -1,9 +1,8 @@
 /*
  * aead_engine - what aead.c asks of a library that has ChaCha20-Poly1305.
  *
- * A context is `size` bytes that aead.c allocates zeroed and wipes before it frees them.
- * Bounds were checked, and nothing is retried: after a failure that is not of the tag
- * the context is only finished.
+ * A context is `size` bytes that aead.c allocates zeroed.  It has nothing of a key when a
+ * call returns, whatever it returns; the stack is wiped by aead.c.  Bounds were checked.
  */
 #ifndef CB_CRYPTO_AEAD_ENGINE_H
 #define CB_CRYPTO_AEAD_ENGINE_H
@@ -14,8 +13,8 @@ struct aead_engine {
 	const char *name;
 	size_t size;
 	int (*init)(void); /* as aead_init */
-	/* The first key or another: 0, or ERR_NOMEM, after which fini is called all the same. */
-	int (*set_key)(void *context, const uint8_t key[AEAD_KEY]);
+	/* 0, or ERR_NOMEM, after which fini is called all the same. */
+	int (*begin)(void *context);
 	void (*fini)(void *context);
 	/* As aead_seal: 0 or ERR_NOMEM. */
 	int (*seal)(void *context, uint8_t *out, const struct aead_input *in);

@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "base/list.h"
 #include "base/timers.h"
+#include "crypto/locked.h"
 
 #include <sodium.h>
 #include <stdbool.h>
@@ -26,7 +27,6 @@ struct gate {
 	uint64_t floor;  /* what was forgotten had at most this time */
 	uint64_t latest; /* the clock of the last message with a right MAC */
 	size_t seen_max;
-	uint8_t mac_key[GATE_KEY];
 };
 
 static void derive(uint8_t *key, const char *label, const uint8_t *secret)
@@ -40,11 +40,13 @@ void gate_derive(const uint8_t secret[static GATE_SECRET], uint8_t mac_key[stati
 {
 	derive(mac_key, GATE_LABEL_MAC, secret);
 	derive(psk, GATE_LABEL_PSK, secret);
+	sodium_stackzero(LOCKED_STACK);
 }
 
 static void mac_of(uint8_t mac[GATE_MAC], const uint8_t *msg, const uint8_t *key)
 {
 	crypto_generichash(mac, GATE_MAC, msg, MAC_AT, key, GATE_KEY);
+	sodium_stackzero(LOCKED_STACK);
 }
 
 void gate_stamp(
@@ -73,7 +75,6 @@ struct gate *gate_new(const struct gate_setup *setup)
 	timers_init(&g->times, g->mem);
 	g->seed = setup->seed;
 	g->seen_max = setup->seen_max != 0 ? setup->seen_max : GATE_SEEN_MAX;
-	memcpy(g->mac_key, setup->mac_key, GATE_KEY);
 	return g;
 }
 
@@ -84,7 +85,6 @@ void gate_free(struct gate *g)
 	timers_run(&g->times, UINT64_MAX);
 	timers_fini(&g->times);
 	hash_fini(&g->seen);
-	sodium_memzero(g->mac_key, sizeof g->mac_key);
 	mem_free(g->mem, g);
 }
 
@@ -141,10 +141,11 @@ static int remember(struct gate *g, const uint8_t *ephemeral, uint64_t hash, uin
 	return rc;
 }
 
-int gate_check(struct gate *g, const uint8_t msg[static GATE_MESSAGE], uint64_t now)
+int gate_check(struct gate *g, const uint8_t mac_key[static GATE_KEY],
+	const uint8_t msg[static GATE_MESSAGE], uint64_t now)
 {
 	uint8_t mac[GATE_MAC];
-	mac_of(mac, msg, g->mac_key);
+	mac_of(mac, msg, mac_key);
 	bool genuine = sodium_memcmp(mac, msg + MAC_AT, GATE_MAC) == 0;
 	sodium_memzero(mac, sizeof mac); /* a stranger's message would pass with it */
 	if (!genuine)

@@ -15,6 +15,8 @@
  * A clock that is set back by more than twice GATE_SKEW makes it new: otherwise nobody
  * would be let in until it is again where it was.
  *
+ * A gate has no secret: its key is the caller's, and nothing of it is left on the stack.
+ *
  * All times are of the wall clock, in microseconds since 1970-01-01 00:00 UTC.
  */
 #ifndef CB_CRYPTO_GATE_H
@@ -44,9 +46,8 @@ struct gate;
 
 struct gate_setup {
 	struct mem *mem;
-	const uint8_t *mac_key; /* GATE_KEY bytes of gate_derive; copied */
-	uint64_t seed;          /* random: of the table of what was seen */
-	size_t seen_max;        /* 0: GATE_SEEN_MAX; less, for tests */
+	uint64_t seed;   /* random: of the table of what was seen */
+	size_t seen_max; /* 0: GATE_SEEN_MAX; less, for tests */
 };
 
 /* The two keys that a network secret stands for. */
@@ -60,11 +61,12 @@ void gate_stamp(
 /* A gate that has seen nothing; NULL when there is no memory. */
 struct gate *gate_new(const struct gate_setup *setup);
 
-/* Wipes and frees; NULL does nothing. */
+/* NULL does nothing. */
 void gate_free(struct gate *g);
 
 /*
- * Judges message 1, and remembers it where it passes; the Noise message is then
+ * Judges message 1 by the key of gate_derive that it must be made with, the same in every
+ * call of one gate, and remembers it where it passes; the Noise message is then
  * for noise_consume.  0, or
  *   ERR_PROTOCOL  the MAC is wrong: a stranger, or a changed message
  *   ERR_TIMEOUT   its time is more than GATE_SKEW before or after now
@@ -73,7 +75,8 @@ void gate_free(struct gate *g);
  *   ERR_NOMEM     it cannot be remembered, so it must not pass
  * The MAC is compared first and in constant time.
  */
-int gate_check(struct gate *g, const uint8_t msg[static GATE_MESSAGE], uint64_t now);
+int gate_check(struct gate *g, const uint8_t mac_key[static GATE_KEY],
+	const uint8_t msg[static GATE_MESSAGE], uint64_t now);
 
 /* Messages remembered now. */
 size_t gate_seen(const struct gate *g);

@@ -1,6 +1,7 @@
 #include "crypto/keyfile.h"
 
 #include "base/err.h"
+#include "crypto/locked.h"
 
 #include <sodium.h>
 #include <stdio.h>
@@ -190,6 +191,7 @@ int keyfile_parse_cluster(
 	if (rc == 0)
 		keyfile_make_cluster(out, got.bus, seed);
 	sodium_memzero(seed, sizeof seed);
+	sodium_stackzero(LOCKED_STACK);
 	return rc;
 }
 
@@ -203,6 +205,7 @@ int keyfile_parse_node(
 	if (rc == 0)
 		keyfile_make_node(out, secret);
 	sodium_memzero(secret, sizeof secret);
+	sodium_stackzero(LOCKED_STACK);
 	return rc;
 }
 
@@ -237,6 +240,7 @@ int keyfile_parse_trust(
 				"%s: cluster-key: not one that a secret key has", in->name);
 	if (rc != 0)
 		sodium_memzero(out, sizeof *out);
+	sodium_stackzero(LOCKED_STACK);
 	return rc;
 }
 
@@ -245,12 +249,14 @@ void keyfile_make_cluster(
 {
 	snprintf(out->bus, sizeof out->bus, "%s", bus);
 	crypto_sign_seed_keypair(out->public, out->secret, seed);
+	sodium_stackzero(LOCKED_STACK);
 }
 
 void keyfile_make_node(struct keyfile_node *out, const uint8_t secret[static KEYFILE_KEY])
 {
 	memcpy(out->secret, secret, KEYFILE_KEY);
 	crypto_scalarmult_base(out->public, secret);
+	sodium_stackzero(LOCKED_STACK);
 }
 
 /* --- writing --------------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@ libcbcrypto_a_SOURCES = \
 	src/crypto/credentials.c src/crypto/credentials.h \
 	src/crypto/gate.c src/crypto/gate.h \
 	src/crypto/keyfile.c src/crypto/keyfile.h \
+	src/crypto/locked.c src/crypto/locked.h \
 	src/crypto/name.c src/crypto/name.h \
 	src/crypto/noise.c src/crypto/noise.h \
 	src/crypto/pattern.c src/crypto/pattern.h \

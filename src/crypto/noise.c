@@ -1,6 +1,7 @@
 #include "crypto/noise.h"
 
 #include "base/err.h"
+#include "crypto/locked.h"
 
 #include <assert.h>
 #include <sodium.h>
@@ -290,6 +291,7 @@ int noise_start(struct noise *n, const struct noise_setup *setup)
 	mix_hash(n, setup->prologue, setup->prologue_len);
 	if (p->responder_known)
 		mix_hash(n, n->side == NOISE_INITIATOR ? n->rs : n->s_public, NOISE_KEY);
+	sodium_stackzero(LOCKED_STACK);
 	return 0;
 }
 
@@ -366,6 +368,7 @@ static void commit(struct noise *n, struct noise *next, int rc)
 		*n = *next;
 	}
 	noise_wipe(next);
+	sodium_stackzero(LOCKED_STACK);
 }
 
 int noise_create(struct noise *n, const uint8_t *payload, size_t len, uint8_t *msg, size_t room,
@@ -424,6 +427,7 @@ int noise_split(
 	memcpy(send, out[n->side == NOISE_INITIATOR ? 0 : 1], NOISE_KEY);
 	memcpy(receive, out[n->side == NOISE_INITIATOR ? 1 : 0], NOISE_KEY);
 	sodium_memzero(out, sizeof out);
+	sodium_stackzero(LOCKED_STACK);
 	return 0;
 }
 

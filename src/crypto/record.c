@@ -1,53 +1,72 @@
 #include "crypto/record.h"
 
 #include "base/err.h"
-#include "crypto/aead.h"
 
+#include <assert.h>
 #include <sodium.h>
 #include <string.h>
 
 enum state { OPEN, CLOSED, DEAD };
 
 struct record {
-	struct mem *mem;
-	struct aead *aead;
+	const struct record_kit *kit;
 	uint64_t number; /* of the next record */
 	enum state state;
-	uint8_t key[RECORD_KEY]; /* in force, for the next rekey */
+	uint8_t *key; /* in force; a slot of kit->locked */
 };
 
-struct record *record_new_at(struct mem *mem, const uint8_t key[static RECORD_KEY], uint64_t number)
+static_assert((int)RECORD_KEY == (int)LOCKED_SLOT, "a key is a slot");
+
+int record_kit_init(struct record_kit *kit, struct mem *mem)
 {
-	struct record *r = mem_zalloc(mem, sizeof *r);
+	*kit = (struct record_kit){
+		.mem = mem, .aead = aead_new(mem, NULL), .locked = locked_new(mem)};
+	if (kit->aead != NULL && kit->locked != NULL)
+		return 0;
+	record_kit_fini(kit);
+	return ERR_NOMEM;
+}
+
+void record_kit_fini(struct record_kit *kit)
+{
+	aead_free(kit->aead);
+	locked_free(kit->locked);
+	*kit = (struct record_kit){.mem = NULL};
+}
+
+struct record *record_new_at(
+	const struct record_kit *kit, const uint8_t key[static RECORD_KEY], uint64_t number)
+{
+	struct record *r = mem_zalloc(kit->mem, sizeof *r);
 	if (r == NULL)
 		return NULL;
-	*r = (struct record){.mem = mem, .number = number, .state = OPEN};
-	memcpy(r->key, key, RECORD_KEY);
-	r->aead = aead_new(mem, NULL, key);
-	if (r->aead == NULL) {
+	*r = (struct record){.kit = kit, .number = number, .state = OPEN};
+	r->key = locked_get(kit->locked);
+	if (r->key == NULL) {
 		record_free(r);
 		return NULL;
 	}
+	memcpy(r->key, key, RECORD_KEY);
 	return r;
 }
 
-struct record *record_new(struct mem *mem, const uint8_t key[static RECORD_KEY])
+struct record *record_new(const struct record_kit *kit, const uint8_t key[static RECORD_KEY])
 {
-	return record_new_at(mem, key, 0);
+	return record_new_at(kit, key, 0);
 }
 
 void record_free(struct record *r)
 {
 	if (r == NULL)
 		return;
-	aead_free(r->aead);
-	sodium_memzero(r->key, sizeof r->key);
-	mem_free(r->mem, r);
+	locked_put(r->kit->locked, r->key);
+	mem_free(r->kit->mem, r);
 }
 
-static struct aead_input input(uint64_t number, const uint8_t *text, size_t n)
+static struct aead_input input(
+	const struct record *r, uint64_t number, const uint8_t *text, size_t n)
 {
-	struct aead_input in = {.text = text, .n = n};
+	struct aead_input in = {.key = r->key, .text = text, .n = n};
 	for (int i = 0; i < 8; i++)
 		in.nonce[AEAD_NONCE - 8 + i] = (uint8_t)(number >> 8 * i);
 	return in;
@@ -58,12 +77,10 @@ static int rekey(struct record *r)
 {
 	static const uint8_t zeros[RECORD_KEY];
 	uint8_t sealed[RECORD_KEY + RECORD_TAG];
-	struct aead_input in = input(UINT64_MAX, zeros, sizeof zeros);
-	int rc = aead_seal(r->aead, sealed, &in);
-	if (rc == 0) {
+	struct aead_input in = input(r, UINT64_MAX, zeros, sizeof zeros);
+	int rc = aead_seal(r->kit->aead, sealed, &in);
+	if (rc == 0)
 		memcpy(r->key, sealed, RECORD_KEY);
-		rc = aead_rekey(r->aead, r->key);
-	}
 	sodium_memzero(sealed, sizeof sealed);
 	return rc;
 }
@@ -83,8 +100,8 @@ int record_seal(struct record *r, uint8_t *out, const uint8_t *in, size_t n)
 		return ERR_CLOSED;
 	int rc = ERR_LIMIT;
 	if (r->number < RECORD_LIMIT) {
-		struct aead_input plain = input(r->number, in, n);
-		rc = aead_seal(r->aead, out + RECORD_LENGTH, &plain);
+		struct aead_input plain = input(r, r->number, in, n);
+		rc = aead_seal(r->kit->aead, out + RECORD_LENGTH, &plain);
 	}
 	if (rc == 0)
 		rc = advance(r);
@@ -111,8 +128,8 @@ int record_open(struct record *r, uint8_t *out, const uint8_t *in, size_t n)
 		return ERR_CLOSED;
 	int rc = ERR_PROTOCOL;
 	if (r->state == OPEN && n >= RECORD_TAG && n <= RECORD_CIPHER_MAX) {
-		struct aead_input sealed = input(r->number, in, n);
-		rc = r->number < RECORD_LIMIT ? aead_open(r->aead, out, &sealed) : ERR_LIMIT;
+		struct aead_input sealed = input(r, r->number, in, n);
+		rc = r->number < RECORD_LIMIT ? aead_open(r->kit->aead, out, &sealed) : ERR_LIMIT;
 		if (rc == 0)
 			rc = advance(r);
 		if (rc != 0 && n > RECORD_TAG)

@@ -15,7 +15,8 @@
 #ifndef CB_CRYPTO_RECORD_H
 #define CB_CRYPTO_RECORD_H
 
-#include "base/mem.h"
+#include "crypto/aead.h"
+#include "crypto/locked.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -36,15 +37,28 @@ enum {
 
 struct record;
 
+/* What all records of a process share; it outlives them.  Read only. */
+struct record_kit {
+	struct mem *mem;
+	struct aead *aead;
+	struct locked *locked; /* where the keys are */
+};
+
+/* 0 or ERR_NOMEM. */
+int record_kit_init(struct record_kit *kit, struct mem *mem);
+
+/* All records were freed.  Zeroed, or of a failed init: does nothing. */
+void record_kit_fini(struct record_kit *kit);
+
 /*
  * A direction with the key of noise_split, whose first record has the number 0.  The
  * caller wipes its copy of the key.  NULL when there is no memory.
  */
-struct record *record_new(struct mem *mem, const uint8_t key[static RECORD_KEY]);
+struct record *record_new(const struct record_kit *kit, const uint8_t key[static RECORD_KEY]);
 
 /* For tests: as if records up to `number` had passed, `key` being the key in force then. */
 struct record *record_new_at(
-	struct mem *mem, const uint8_t key[static RECORD_KEY], uint64_t number);
+	const struct record_kit *kit, const uint8_t key[static RECORD_KEY], uint64_t number);
 
 /* Wipes and frees; NULL does nothing. */
 void record_free(struct record *r);

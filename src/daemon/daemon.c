@@ -238,14 +238,14 @@ static int watch_signals(struct daemon *d)
 /* --- the run --------------------------------------------------------------------------------- */
 
 /* A session costs a descriptor: the soft limit is no use to anybody. */
-static void raise_descriptor_limit(void)
+static void raise_limit(__rlimit_resource_t of, const char *what)
 {
 	struct rlimit limit;
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+	if (getrlimit(of, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
 		return;
 	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
-		log_warning("cannot raise the limit of descriptors: %s", strerror(errno));
+	if (setrlimit(of, &limit) != 0)
+		log_warning("cannot raise the limit of %s: %s", what, strerror(errno));
 }
 
 static int set_up(struct daemon *d)
@@ -424,7 +424,8 @@ static int load_and_run(struct daemon *d, const struct options *opt)
 		return DAEMON_EXIT_OK;
 	}
 	log_set_level(d->conf->log_level);
-	raise_descriptor_limit();
+	raise_limit(RLIMIT_NOFILE, "descriptors");
+	raise_limit(RLIMIT_MEMLOCK, "locked memory");
 	d->drain.fire = on_drain_timeout;
 	int status = run(d, &privileges);
 	tear_down(d);

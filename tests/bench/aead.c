@@ -47,8 +47,8 @@ static double rate(struct aead *a, call *way, uint8_t *out, struct aead_input *i
 static void measure(const struct aead_engine *engine, size_t size, double best[2])
 {
 	static const uint8_t key[AEAD_KEY] = {1};
-	struct aead *a = aead_new(mem_system(), engine, key);
-	struct aead_input in = {.text = text, .n = size};
+	struct aead *a = aead_new(mem_system(), engine);
+	struct aead_input in = {.key = key, .text = text, .n = size};
 	if (a == NULL)
 		exit(EXIT_FAILURE);
 	double mb = rate(a, aead_seal, sealed, &in, size);

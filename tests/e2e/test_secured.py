@@ -1,6 +1,7 @@
 """Secured links: real daemons, real keys, and whatever may go wrong between them."""
 
 import collections
+import os
 import random
 import re
 import signal
@@ -12,7 +13,7 @@ import time
 import pytest
 
 from bus import Keys
-from daemon import run
+from daemon import run, sanitized, wrapped
 from net import FIN, RST, echo, parse, pattern
 from wait import DEADLINE, PATIENCE, Task, eventually
 
@@ -750,3 +751,49 @@ def test_case_33_rekey_under_load(bus):
     assert receiving.result() == data
     for node in (bus.controller, service.segments[0]):
         assert not node.daemon.logged(r"\blost\b|\bdown\b")
+
+
+# --- where keys are in memory ---------------------------------------------------------------------
+
+# mlock() does nothing in a process with AddressSanitizer, and valgrind has mappings of its own.
+bare = pytest.mark.skipif(wrapped() or sanitized(), reason="its memory is not its own")
+
+
+def locked_areas(daemon):
+    """The flags of those mappings of a process that are locked in memory."""
+    with open(f"/proc/{daemon.pid}/smaps", encoding="utf-8") as file:
+        flags = [line.split()[1:] for line in file if line.startswith("VmFlags:")]
+    return [area for area in flags if "lo" in area]
+
+
+@bare
+def test_keys_are_in_memory_that_is_locked_and_not_dumped(bus):
+    service, plain = secured(bus), bus.service(bus.serve(echo), name="plain")
+    bus.start()
+    works(bus, service)
+    works(bus, plain)
+    for node in (bus.controller, service.segments[0]):
+        areas = locked_areas(node.daemon)
+        # Its credentials, its set of keys, and a block for those of records.
+        assert len(areas) >= 3 and all("dd" in area for area in areas), areas
+        assert not node.daemon.logged("locked in memory")
+
+
+@bare
+def test_keys_that_cannot_be_locked_are_warned_of_once(bus, need):
+    service = secured(bus)
+    prefix = [need("prlimit"), "--memlock=0:0"]
+    if os.geteuid() == 0:  # who may lock as much as it likes
+        prefix = [need("setpriv"), "--bounding-set=-ipc_lock", *prefix]
+    for node in (bus.controller, service.segments[0]):
+        node.prefix = prefix
+    bus.start()
+    for _ in range(3):
+        works(bus, service)
+    said = r"warning: not all keys can be locked in memory.* 0 KiB \(RLIMIT_MEMLOCK\).*LimitMEMLOCK="
+    for node in (bus.controller, service.segments[0]):
+        assert len(node.daemon.logged_all(said)) == 1, node.daemon.log()
+        node.daemon.signal(signal.SIGHUP)
+        node.daemon.wait_log("SIGHUP: (nothing|configuration)")
+        assert not locked_areas(node.daemon)
+        assert len(node.daemon.logged_all(said)) == 1

@@ -99,13 +99,13 @@ static void edit(struct message *m, const uint8_t *e)
 
 static void at_the_gate(const struct message *m, bool genuine)
 {
-	struct gate_setup setup = {.mem = mem_system(), .mac_key = stage.mac_key};
+	struct gate_setup setup = {.mem = mem_system()};
 	struct gate *g = gate_new(&setup);
 	PROMISE(g != NULL);
 	if (m->n == GATE_MESSAGE)
-		PROMISE(gate_check(g, m->p, NOW) == (genuine ? 0 : ERR_PROTOCOL));
+		PROMISE(gate_check(g, stage.mac_key, m->p, NOW) == (genuine ? 0 : ERR_PROTOCOL));
 	int want = m->n == GATE_MESSAGE && genuine ? ERR_INVALID : 0;
-	PROMISE(gate_check(g, stage.genuine[0].p, NOW) == want);
+	PROMISE(gate_check(g, stage.mac_key, stage.genuine[0].p, NOW) == want);
 	gate_free(g);
 }
 

@@ -26,6 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 enum { RECORDS = 12, PLAIN = 300, ROOM = RECORD_OVERHEAD + 2 * PLAIN };
 
 struct flow {
+	struct record_kit kit;
 	struct record *open;
 	uint8_t text[RECORDS][PLAIN];
 	uint8_t sealed[RECORDS][ROOM]; /* with their lengths */
@@ -37,8 +38,9 @@ struct flow {
 static void seal_all(struct flow *f, uint64_t number, uint8_t seed)
 {
 	static const uint8_t key[RECORD_KEY] = {42};
-	struct record *seal = record_new_at(mem_system(), key, number);
-	f->open = record_new_at(mem_system(), key, number);
+	PROMISE(record_kit_init(&f->kit, mem_system()) == 0);
+	struct record *seal = record_new_at(&f->kit, key, number);
+	f->open = record_new_at(&f->kit, key, number);
 	PROMISE(seal != NULL && f->open != NULL);
 	for (size_t i = 0; i < RECORDS; i++) {
 		f->n[i] = i < RECORDS - 1 ? 1 + (i * 53 + seed) % PLAIN : 0;
@@ -108,6 +110,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	for (size_t at = 1; at + 4 <= n; at += 4)
 		step(f, data + at);
 	record_free(f->open);
+	record_kit_fini(&f->kit);
 	free(f);
 	return 0;
 }

@@ -80,6 +80,7 @@ static struct {
 	struct keyset set[2];
 	struct credentials credentials[2];
 	struct keyfile_cluster cluster;
+	struct record_kit kit;
 } stage;
 
 static void prepare_end(int i)
@@ -109,6 +110,7 @@ static void prepare(void)
 {
 	static const uint8_t seed[KEYFILE_KEY] = {1};
 	PROMISE(token_prepare() == 0 && aead_init() == 0);
+	PROMISE(record_kit_init(&stage.kit, mem_system()) == 0);
 	keyfile_make_cluster(&stage.cluster, "bus", seed);
 	prepare_end(D);
 	prepare_end(A);
@@ -257,11 +259,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	step = data[0] > 0 ? data[0] : SIZE_MAX;
 	struct edits edits = {data + 1, n - 1};
 	for (int i = 0; i < 2; i++) {
-		struct gate_setup gate = {.mem = mem_system(),
-			.mac_key = stage.set[i].mac_key[0],
-			.seed = 1,
-			.seen_max = 4};
-		ring[i] = (struct keyring){.now = &stage.set[i], .gate = {gate_new(&gate)}};
+		struct gate_setup gate = {.mem = mem_system(), .seed = 1, .seen_max = 4};
+		ring[i] = (struct keyring){
+			.now = &stage.set[i], .gate = {gate_new(&gate)}, .kit = stage.kit};
 		PROMISE(ring[i].gate[0] != NULL);
 		struct secure_setup setup = {.mem = mem_system(),
 			.keyring = &ring[i],

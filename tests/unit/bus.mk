@@ -78,6 +78,16 @@ tests_unit_test_secure_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_secure_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_secure_LDADD = $(BUS_TEST_LIBS)
 
+check_PROGRAMS += tests/unit/test_keys
+TESTS += tests/unit/test_keys
+tests_unit_test_keys_SOURCES = tests/unit/test_keys.c $(HUNT) \
+	tests/unit/child.c tests/unit/child.h tests/unit/cluster.c tests/unit/cluster.h
+tests_unit_test_keys_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_keys_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_keys_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=noise_split \
+	-Wl,--wrap=randombytes_buf -Wl,--wrap=crypto_scalarmult
+tests_unit_test_keys_LDADD = $(BUS_TEST_LIBS)
+
 check_PROGRAMS += tests/unit/test_doorman
 TESTS += tests/unit/test_doorman
 tests_unit_test_doorman_SOURCES = tests/unit/test_doorman.c

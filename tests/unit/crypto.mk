@@ -1,3 +1,4 @@
+HUNT = tests/unit/hunt.c tests/unit/hunt.h
 CRYPTO_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SRCDIR='"$(abs_top_srcdir)"'
 
 check_PROGRAMS += tests/unit/test_aead
@@ -13,6 +14,14 @@ tests_unit_test_gate_SOURCES = tests/unit/test_gate.c
 tests_unit_test_gate_CPPFLAGS = $(CRYPTO_CPPFLAGS)
 tests_unit_test_gate_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_gate_LDADD = libunit.a $(L_CRYPTO) $(CHECK_LIBS) $(CRYPTO_LIBS)
+
+check_PROGRAMS += tests/unit/test_locked
+TESTS += tests/unit/test_locked
+tests_unit_test_locked_SOURCES = tests/unit/test_locked.c $(HUNT) \
+	tests/unit/child.c tests/unit/child.h
+tests_unit_test_locked_CPPFLAGS = $(CRYPTO_CPPFLAGS)
+tests_unit_test_locked_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_locked_LDADD = libunit.a $(L_CRYPTO) $(CHECK_LIBS) $(CRYPTO_LIBS)
 
 check_PROGRAMS += tests/unit/test_noise
 TESTS += tests/unit/test_noise

@@ -134,6 +134,8 @@ START_TEST(vectors)
 	struct record *way[2][2]; /* of the sender's side: sealing, opening */
 	uint8_t keys[2][2][NOISE_KEY];
 	size_t at = 0;
+	struct record_kit kit;
+	ck_assert_int_eq(record_kit_init(&kit, mem_system()), 0);
 	for (int i = 0; i < 2; i++)
 		start(&side[i], v, pattern, i);
 	for (; !noise_done(&side[0]); at++)
@@ -143,8 +145,8 @@ START_TEST(vectors)
 		ck_assert_int_eq(noise_split(&side[i], keys[i][0], keys[i][1]), 0);
 	ck_assert_mem_ne(keys[0][0], keys[0][1], NOISE_KEY);
 	for (int i = 0; i < 2; i++) {
-		way[i][0] = record_new(mem_system(), keys[i][0]);
-		way[i][1] = record_new(mem_system(), keys[1 - i][1]);
+		way[i][0] = record_new(&kit, keys[i][0]);
+		way[i][1] = record_new(&kit, keys[1 - i][1]);
 	}
 	ck_assert_uint_lt(at, json_array_size(messages));
 	for (; at < json_array_size(messages); at++) {
@@ -153,6 +155,7 @@ START_TEST(vectors)
 	}
 	for (int i = 0; i < 4; i++)
 		record_free(way[i / 2][i % 2]);
+	record_kit_fini(&kit);
 }
 END_TEST
 

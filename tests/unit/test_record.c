@@ -11,14 +11,15 @@
 static uint8_t key[RECORD_KEY], text[RECORD_PLAIN_MAX + 1], out[RECORD_MAX + 1],
 	back[RECORD_PLAIN_MAX + 1];
 
+static struct record_kit kit;
+
 struct pair {
 	struct record *seal, *open;
 };
 
 static struct pair pair_at(uint64_t number)
 {
-	struct pair p = {
-		record_new_at(mem_system(), key, number), record_new_at(mem_system(), key, number)};
+	struct pair p = {record_new_at(&kit, key, number), record_new_at(&kit, key, number)};
 	ck_assert(p.seal != NULL && p.open != NULL);
 	return p;
 }
@@ -227,7 +228,7 @@ START_TEST(another_key)
 	record_free(p.open);
 	memcpy(other, key, sizeof other);
 	other[0] ^= 1;
-	p.open = record_new(mem_system(), other);
+	p.open = record_new(&kit, other);
 	kills(&p, r, n, r, n);
 	pair_free(&p);
 }
@@ -310,9 +311,13 @@ START_TEST(no_memory)
 	for (size_t at = 1;; at++) {
 		unit_mem_init(&m);
 		m.fail_at = at;
-		struct record *r = record_new(&m.mem, key);
+		struct record_kit poor;
+		int rc = record_kit_init(&poor, &m.mem);
+		ck_assert(rc == 0 || (rc == ERR_NOMEM && m.failed));
+		struct record *r = rc == 0 ? record_new(&poor, key) : NULL;
 		ck_assert_int_eq(r == NULL, m.failed);
 		record_free(r);
+		record_kit_fini(&poor);
 		ck_assert_uint_eq(m.live, 0);
 		if (!m.failed)
 			break;
@@ -322,7 +327,7 @@ END_TEST
 
 int main(void)
 {
-	if (aead_init() != 0)
+	if (aead_init() != 0 || record_kit_init(&kit, mem_system()) != 0)
 		return 1;
 	uint64_t seed = 4;
 	for (size_t i = 0; i < sizeof text; i++)

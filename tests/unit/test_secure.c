@@ -44,12 +44,19 @@ static void setup(void)
 	refuse_keys = false;
 }
 
-static void teardown(void)
+static void drop(void)
 {
 	for (int i = 0; i < 2; i++) {
 		secure_free(end[i]);
-		keyring_fini(&ring[i]);
+		end[i] = NULL;
 	}
+}
+
+static void teardown(void)
+{
+	drop();
+	keyring_fini(&ring[D]);
+	keyring_fini(&ring[A]);
 	cluster_fini(&cluster);
 	ck_assert_uint_eq(m.live, 0);
 }
@@ -149,14 +156,6 @@ static void shake_well(void)
 	step_size = SIZE_MAX / 2;
 	ck_assert_int_eq(shake(&who), 0);
 	ck_assert(secure_is_done(end[D]) && secure_is_done(end[A]));
-}
-
-static void drop(void)
-{
-	for (int i = 0; i < 2; i++) {
-		secure_free(end[i]);
-		end[i] = NULL;
-	}
 }
 
 /* One record's bytes from one end to the other, opened. */
@@ -337,6 +336,7 @@ static void check_refused(int i, const struct cluster_node *node, const char *wo
 {
 	int who;
 	drop();
+	drop();
 	keyring_fini(&ring[i]);
 	cluster_add(&cluster, node);
 	/* It believes its own token, by another trust or another clock, or would not start. */
@@ -367,6 +367,7 @@ START_TEST(case_32_a_token_that_does_not_hold_is_refused)
 		node.begins = 0;
 		node.role = i == D ? TOKEN_SEGMENT : TOKEN_CONTROLLER;
 		check_refused(i, &node, "role");
+		drop();
 		keyring_fini(&ring[i]);
 		cluster_add(&cluster, i == D ? &dialler : &acceptor);
 		load(i, i == D ? "ctl" : "seg", i == D ? TOKEN_CONTROLLER : TOKEN_SEGMENT);
