@@ -178,6 +178,7 @@ static void reload(struct daemon *d)
 	int rc = load_file(&conf, d->role, d->file, log_report, NULL);
 	if (rc == 0)
 		rc = change_to(d, conf, &n);
+	d->bus.stats.reloads[rc == 0 ? STATS_OK : STATS_NOT_OK]++;
 	if (rc != 0) {
 		conf_free(conf);
 		drop_revoked(d);
@@ -185,6 +186,7 @@ static void reload(struct daemon *d)
 			"SIGHUP: nothing was changed; the configuration before it stays in force");
 		return;
 	}
+	d->bus.stats.reloaded = clock_wall() / CLOCK_SEC;
 	if (!conf_equal_process(d->conf, conf))
 		log_warning("%s: user, group and hardening count from the next start", d->file);
 	log_notice("SIGHUP: configuration reloaded: %zu services added, %zu removed, %zu changed, "

@@ -7,6 +7,8 @@ libdaemon_a_SOURCES = \
 	src/daemon/harden.c src/daemon/harden.h \
 	src/daemon/load.c src/daemon/load.h \
 	src/daemon/metrics.c src/daemon/metrics.h \
+	src/daemon/metrics_table.c src/daemon/metrics_table.h \
+	src/daemon/metrics_text.c src/daemon/metrics_text.h \
 	src/daemon/options.c src/daemon/options.h \
 	src/daemon/privileges.c src/daemon/privileges.h
 

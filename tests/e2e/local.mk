@@ -7,6 +7,7 @@ EXTRA_DIST += \
 	tests/e2e/bus.py \
 	tests/e2e/conftest.py \
 	tests/e2e/daemon.py \
+	tests/e2e/metrics.py \
 	tests/e2e/nameserver.py \
 	tests/e2e/net.py \
 	tests/e2e/proto.py \
@@ -25,6 +26,7 @@ EXTRA_DIST += \
 	tests/e2e/test_harness.py \
 	tests/e2e/test_links.py \
 	tests/e2e/test_metrics.py \
+	tests/e2e/test_metrics_numbers.py \
 	tests/e2e/test_nat_links.py \
 	tests/e2e/test_process.py \
 	tests/e2e/test_reload.py \

@@ -44,3 +44,11 @@ tests_unit_test_exporter_SOURCES = tests/unit/test_exporter.c $(BUS_RIG)
 tests_unit_test_exporter_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_exporter_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_exporter_LDADD = $(DAEMON_TEST_LIBS)
+
+check_PROGRAMS += tests/unit/test_metrics
+TESTS += tests/unit/test_metrics
+tests_unit_test_metrics_SOURCES = tests/unit/test_metrics.c $(BUS_RIG) \
+	tests/unit/cluster.c tests/unit/cluster.h tests/unit/fast.c tests/unit/fast.h
+tests_unit_test_metrics_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_metrics_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_metrics_LDADD = $(DAEMON_TEST_LIBS)

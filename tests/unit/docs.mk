@@ -28,3 +28,11 @@ tests_unit_test_manual_security_SOURCES = tests/unit/test_manual_security.c \
 tests_unit_test_manual_security_CPPFLAGS = $(DOCS_CPPFLAGS)
 tests_unit_test_manual_security_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_manual_security_LDADD = libunit.a $(L_CRYPTO) $(CHECK_LIBS) $(CRYPTO_LIBS)
+
+check_PROGRAMS += tests/unit/test_manual_metrics
+TESTS += tests/unit/test_manual_metrics
+tests_unit_test_manual_metrics_SOURCES = tests/unit/test_manual_metrics.c \
+	tests/unit/manual.c tests/unit/manual.h
+tests_unit_test_manual_metrics_CPPFLAGS = $(DOCS_CPPFLAGS)
+tests_unit_test_manual_metrics_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_manual_metrics_LDADD = libunit.a $(L_DAEMON) $(DAEMON_LIBS) $(CHECK_LIBS)

@@ -114,7 +114,7 @@ static void hush(void)
 struct answer {
 	int status;
 	char head[4096]; /* all of it, with the empty line */
-	char body[4096];
+	char body[64 << 10];
 	size_t n_body;
 };
 

@@ -1,0 +1,44 @@
+"""What a node says at its metrics=, as numbers."""
+
+import http.client
+import re
+
+from net import parse
+from wait import DEADLINE, eventually
+
+LINE = re.compile(r"([a-z_]+)(?:\{(.*)\})? ([0-9.]+)")
+LABEL = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"')
+
+
+class Metrics:
+    """Of one node, over one connection that is kept; gives the node its address, before it starts."""
+
+    def __init__(self, bus, node):
+        self.url = node.options["metrics"] = bus.address()
+        _, address = parse(self.url)
+        self._client = bus.keep(http.client.HTTPConnection(*address, timeout=DEADLINE))
+
+    def text(self):
+        self._client.request("GET", "/metrics")
+        answer = self._client.getresponse()
+        assert answer.status == 200
+        return answer.read().decode()
+
+    def all(self):
+        """{(name, {(label, value), ...}): number}"""
+        numbers = {}
+        for line in self.text().splitlines():
+            if line.startswith("#"):
+                continue
+            name, labels, value = LINE.fullmatch(line).groups()
+            key = (f"{name}".removeprefix("cloudbus_"), frozenset(LABEL.findall(labels or "")))
+            assert key not in numbers
+            numbers[key] = float(value)
+        return numbers
+
+    def __call__(self, name, **labels):
+        """One number; None where it is not there."""
+        return self.all().get((name, frozenset(labels.items())))
+
+    def becomes(self, value, name, **labels):
+        eventually(lambda: self(name, **labels) == value, f"{name} {labels} is {value}", every=0.15)
