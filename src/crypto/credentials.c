@@ -155,6 +155,17 @@ int credentials_load(
 	return rc;
 }
 
+/* A token that is refused for its times alone was signed: what name it says is true. */
+static void name_node(
+	const struct credentials_peer *peer, struct mem *mem, char why[static WHY_MAX])
+{
+	char unused[WHY_MAX];
+	struct token *t;
+	if (token_parse(&t, peer->text, peer->text_n, mem, unused) == 0)
+		why_prefix(why, "node %s: ", t->node);
+	token_free(t, mem);
+}
+
 int credentials_admit(struct token **out, const struct credentials *c,
 	const struct credentials_peer *peer, struct mem *mem, char why[static WHY_MAX])
 {
@@ -162,6 +173,8 @@ int credentials_admit(struct token **out, const struct credentials *c,
 	struct token *t;
 	*out = NULL;
 	int rc = token_verify(&t, peer->text, peer->text_n, &rules, why);
+	if (rc == ERR_TIMEOUT || rc == ERR_AGAIN)
+		name_node(peer, mem, why);
 	if (rc != 0)
 		return rc;
 	if (memcmp(t->key, peer->key, KEYFILE_KEY) != 0)

@@ -78,7 +78,8 @@ struct credentials_peer {
 /*
  * Whether the peer is let in: its token is believed (token_verify), is for the key that
  * it has proved to have, is of the role, and not revoked.  0 and the token, to be freed with
- * token_free and `mem`; else an error as token_verify's, ERR_CLOSED for a revoked one.
+ * token_free and `mem`; else an error as token_verify's, ERR_CLOSED for a revoked one.  `why`
+ * names the node where the token is the bus's and says what a token says.
  */
 int credentials_admit(struct token **out, const struct credentials *c,
 	const struct credentials_peer *peer, struct mem *mem, char why[static WHY_MAX]);

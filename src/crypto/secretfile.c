@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -118,21 +119,19 @@ static int write_all(int fd, const char *text, size_t n)
 	return fsync(fd);
 }
 
-/* Gives the file its name: 0, or -1 and errno. */
-static int move(const char *from, const char *to, enum secretfile_replace replace)
-{
-	if (replace == SECRETFILE_REPLACE)
-		return rename(from, to);
-	if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
-		return 0;
-	if (errno != EINVAL && errno != ENOSYS)
-		return -1;
-	/* A file system that has not heard of it, such as NFS. */
-	if (link(from, to) != 0)
-		return -1;
-	(void)unlink(from);
-	return 0;
-}
+/* A file that is being made. */
+struct draft {
+	const struct secretfile_new *file;
+	int folder; /* that it is in, to be synced; -1: none yet */
+	enum {
+		DRAFT_NOTHING,
+		DRAFT_WRITTEN, /* under its temporary name */
+		DRAFT_NAMED,   /* and nothing was at its path */
+		DRAFT_SWAPPED, /* what was there is under the temporary name now */
+		DRAFT_REPLACED /* what was there is gone */
+	} stage;
+	char temporary[PATH_MAX];
+};
 
 /* The folder that a file is in, to be synced; or -1 and errno. */
 static int open_folder(const char *path)
@@ -174,44 +173,125 @@ static int write_temporary(char *temporary, const char *text, size_t n)
 	return rc;
 }
 
-/* Makes the file in the open folder and gives it its name; on failure it is not there. */
-static int make(
-	const char *path, int folder, const char *text, size_t n, enum secretfile_replace replace)
+/* All that can go wrong before anything is seen of it.  0, or -1 and errno. */
+static int prepare(struct draft *d)
 {
-	char temporary[PATH_MAX];
-	if (snprintf(temporary, sizeof temporary, "%s.XXXXXX", path) >= PATH_MAX) {
+	const char *path = d->file->path;
+	struct stat st;
+	bool there = lstat(path, &st) == 0;
+	if (there && d->file->replace == SECRETFILE_NEW) {
+		errno = EEXIST;
+		return -1;
+	}
+	if (there && S_ISDIR(st.st_mode)) {
+		errno = EISDIR; /* which could be swapped */
+		return -1;
+	}
+	d->folder = open_folder(path);
+	if (d->folder < 0)
+		return -1;
+	if (snprintf(d->temporary, sizeof d->temporary, "%s.XXXXXX", path) >= PATH_MAX) {
 		errno = ENAMETOOLONG;
 		return -1;
 	}
-	if (write_temporary(temporary, text, n) != 0)
+	if (write_temporary(d->temporary, d->file->text, d->file->n) != 0)
 		return -1;
-	const char *made = temporary;
-	int rc = move(temporary, path, replace);
-	if (rc == 0) {
-		rc = sync_folder(folder);
-		/* What was replaced does not come back, so then the new one is better than none. */
-		made = replace == SECRETFILE_NEW ? path : NULL;
+	d->stage = DRAFT_WRITTEN;
+	return 0;
+}
+
+/* Where nothing is there.  0, or -1 and errno. */
+static int name_new(struct draft *d)
+{
+	const char *from = d->temporary, *to = d->file->path;
+	if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) != 0) {
+		if (errno != EINVAL && errno != ENOSYS)
+			return -1;
+		/* A file system that has not heard of it, such as NFS. */
+		if (link(from, to) != 0)
+			return -1;
+		(void)unlink(from);
 	}
+	d->stage = DRAFT_NAMED;
+	return 0;
+}
+
+/* Gives the file its name, so that it can be taken back.  0, or -1 and errno. */
+static int give_name(struct draft *d)
+{
+	const char *from = d->temporary, *to = d->file->path;
+	struct stat st;
+	if (d->file->replace == SECRETFILE_NEW || lstat(to, &st) != 0)
+		return name_new(d);
+	if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_EXCHANGE) == 0) {
+		d->stage = DRAFT_SWAPPED;
+		return 0;
+	}
+	if ((errno != EINVAL && errno != ENOSYS) || rename(from, to) != 0)
+		return -1;
+	d->stage = DRAFT_REPLACED;
+	return 0;
+}
+
+/* As if it had never been. */
+static void take_back(struct draft *d)
+{
+	if (d->stage == DRAFT_WRITTEN)
+		(void)unlink(d->temporary);
+	else if (d->stage == DRAFT_NAMED)
+		(void)unlink(d->file->path);
+	else if (d->stage == DRAFT_SWAPPED)
+		(void)rename(d->temporary, d->file->path);
+	d->stage = DRAFT_NOTHING;
+}
+
+/* Each step for all before the next one for any.  The number of those that are done. */
+static size_t each(struct draft *drafts, size_t n, int (*step)(struct draft *d))
+{
+	size_t i = 0;
+	while (i < n && step(&drafts[i]) == 0)
+		i++;
+	return i;
+}
+
+static int make_lasting(struct draft *d)
+{
+	return sync_folder(d->folder);
+}
+
+int secretfile_write_all(const struct secretfile_new *files, size_t n, char why[static WHY_MAX])
+{
+	static int (*const steps[])(struct draft * d) = {prepare, give_name, make_lasting};
+	struct draft drafts[SECRETFILE_TOGETHER];
+	size_t done = n;
+	assert(n <= SECRETFILE_TOGETHER);
+	for (size_t i = 0; i < n; i++) {
+		drafts[i].file = &files[i];
+		drafts[i].folder = -1;
+		drafts[i].stage = DRAFT_NOTHING;
+	}
+	for (size_t i = 0; done == n && i < sizeof steps / sizeof *steps; i++)
+		done = each(drafts, n, steps[i]);
 	int saved = errno;
-	if (rc != 0 && made != NULL)
-		(void)unlink(made);
+	for (size_t i = n; i-- > 0;) {
+		if (done < n)
+			take_back(&drafts[i]);
+		else if (drafts[i].stage == DRAFT_SWAPPED)
+			(void)unlink(drafts[i].temporary);
+		if (drafts[i].folder >= 0)
+			(void)close(drafts[i].folder);
+	}
 	errno = saved;
-	return rc;
+	if (done == n)
+		return 0;
+	const struct secretfile_new *failed = &files[done];
+	if (saved == EEXIST && failed->replace == SECRETFILE_NEW)
+		return why_say(why, ERR_CLOSED, "%s: is there already", failed->path);
+	return why_say(why, ERR_SYS, "%s: cannot write: %s", failed->path, strerror(saved));
 }
 
 int secretfile_write(const char *path, const char *text, size_t n, enum secretfile_replace replace,
 	char why[static WHY_MAX])
 {
-	/* Before the file, so that one that cannot be synced is not made. */
-	int folder = open_folder(path);
-	int rc = folder >= 0 ? make(path, folder, text, n, replace) : -1;
-	int saved = errno;
-	if (folder >= 0)
-		(void)close(folder);
-	errno = saved;
-	if (rc == 0)
-		return 0;
-	if (saved == EEXIST && replace == SECRETFILE_NEW)
-		return why_say(why, ERR_CLOSED, "%s: is there already", path);
-	return why_say(why, ERR_SYS, "%s: cannot write: %s", path, strerror(saved));
+	return secretfile_write_all(&(struct secretfile_new){path, text, n, replace}, 1, why);
 }

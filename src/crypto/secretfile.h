@@ -40,14 +40,33 @@ int secretfile_read(struct secretfile *out, const char *path, const struct secre
 /* Wipes and frees; leaves it empty.  An empty one may be wiped. */
 void secretfile_wipe(struct secretfile *f);
 
+enum { SECRETFILE_TOGETHER = 2 };
+
 enum secretfile_replace { SECRETFILE_NEW, SECRETFILE_REPLACE };
 
+/* A file to be written: n bytes of text. */
+struct secretfile_new {
+	const char *path;
+	const char *text;
+	size_t n;
+	enum secretfile_replace replace;
+};
+
 /*
- * Writes a file of mode 0600 at once or not at all: under another name in the same folder,
- * then fsync, then its name, then the folder's fsync.  With SECRETFILE_NEW a file that is
- * there already stays, and ERR_CLOSED is returned, whoever made it meanwhile.  ERR_SYS
- * otherwise.  A link at `path` is replaced, never followed.
+ * Writes 1 to SECRETFILE_TOGETHER files of mode 0600, all or none: each under another name in
+ * its folder, with fsync, and only when all are there each gets its own name, in the order
+ * given; then the folders are synced.  On failure everything is as it was.  With SECRETFILE_NEW a
+ * file that is there already stays, and ERR_CLOSED is returned, whoever made it meanwhile.
+ * ERR_SYS otherwise.  A link at a path is replaced, never followed.
+ *
+ * Who is killed between two names leaves the first file new and the second old; what the
+ * first replaced is then beside it, under its name, a dot and six letters.  So the one that
+ * would be missed goes last.  (A file system without RENAME_EXCHANGE, such as NFS, keeps
+ * nothing, and cannot give back the first where the second is refused.)
  */
+int secretfile_write_all(const struct secretfile_new *files, size_t n, char why[static WHY_MAX]);
+
+/* The same, of one file. */
 int secretfile_write(const char *path, const char *text, size_t n, enum secretfile_replace replace,
 	char why[static WHY_MAX]);
 

@@ -53,6 +53,30 @@ static bool is_token_text(const char *text, size_t n)
 	return true;
 }
 
+/* One of the parts. */
+struct text {
+	const char *name;
+	const char *text;
+	size_t n;
+};
+
+/* Its characters are those of base64url, but that is not all (RFC 4648, 3.5). */
+static int decode(
+	uint8_t *out, size_t room, size_t *n, const struct text *in, char why[static WHY_MAX])
+{
+	if (sodium_base642bin(out, room, in->text, in->n, NULL, n, NULL, VARIANT) == 0)
+		return 0;
+	if (in->n % 4 == 1)
+		return why_say(why, ERR_INVALID,
+			"%s: not base64url: no bytes become %zu characters; it was cut, or "
+			"something was added",
+			in->name, in->n);
+	return why_say(why, ERR_INVALID,
+		"%s: not base64url: bits of its last character that stand for nothing are not "
+		"zero; it was changed, or written by a tool that is wrong",
+		in->name);
+}
+
 static int split(struct parts *p, const char *text, size_t n, char why[static WHY_MAX])
 {
 	if (n > TOKEN_TEXT_MAX)
@@ -60,7 +84,8 @@ static int split(struct parts *p, const char *text, size_t n, char why[static WH
 			TOKEN_TEXT_MAX);
 	const char *one = memchr(text, '.', n);
 	const char *two = one != NULL ? memchr(one + 1, '.', n - (size_t)(one + 1 - text)) : NULL;
-	if (two == NULL || !is_token_text(text, n))
+	if (two == NULL || memchr(two + 1, '.', n - (size_t)(two + 1 - text)) != NULL ||
+		!is_token_text(text, n))
 		return why_say(why, ERR_INVALID,
 			"not a token: expected three parts in base64url without padding, dots "
 			"between them, and nothing else");
@@ -69,36 +94,29 @@ static int split(struct parts *p, const char *text, size_t n, char why[static WH
 		.claims = one + 1,
 		.claims_n = (size_t)(two - one - 1),
 		.signed_n = (size_t)(two - text)};
-	size_t got = 0, len = n - p->signed_n - 1;
-	if (len != SIGNATURE_TEXT || sodium_base642bin(p->signature, SIGNATURE, two + 1, len, NULL,
-					     &got, NULL, VARIANT) != 0)
+	size_t got, len = n - p->signed_n - 1;
+	if (len != SIGNATURE_TEXT)
 		return why_say(why, ERR_INVALID,
 			"signature: %zu characters; expected the %d of EdDSA, in base64url "
 			"without padding",
 			len, SIGNATURE_TEXT);
-	return 0;
-}
-
-static int decode(uint8_t out[static DECODED_MAX], size_t *n, const char *part, const char *text,
-	size_t text_n, char why[static WHY_MAX])
-{
-	if (sodium_base642bin(out, DECODED_MAX, text, text_n, NULL, n, NULL, VARIANT) == 0)
-		return 0;
-	return why_say(
-		why, ERR_INVALID, "%s: not base64url; expected it without padding or blanks", part);
+	const struct text signature = {"signature", two + 1, len};
+	return decode(p->signature, SIGNATURE, &got, &signature, why);
 }
 
 /* Header and claims of what may or may not have a good signature. */
 static int read_parts(
 	struct token **out, const struct parts *p, struct mem *mem, char why[static WHY_MAX])
 {
+	const struct text header = {"header", p->text, p->header_n};
+	const struct text claims = {"claims", p->claims, p->claims_n};
 	uint8_t json[DECODED_MAX];
 	size_t n;
-	int rc = decode(json, &n, "header", p->text, p->header_n, why);
+	int rc = decode(json, sizeof json, &n, &header, why);
 	if (rc == 0)
 		rc = token_claims_header((const char *)json, n, why);
 	if (rc == 0)
-		rc = decode(json, &n, "claims", p->claims, p->claims_n, why);
+		rc = decode(json, sizeof json, &n, &claims, why);
 	if (rc == 0)
 		rc = token_claims_read(out, (const char *)json, n, mem, why);
 	return rc;

@@ -17,7 +17,7 @@ struct files_secrets {
 	struct keyfile_trust trust;
 	struct keyfile_node node;
 	uint8_t random[KEYFILE_KEY];
-	char text[KEYFILE_FORMAT_MAX]; /* of a file that is written */
+	char text[SECRETFILE_TOGETHER][KEYFILE_FORMAT_MAX]; /* of files that are written */
 };
 
 /* NULL, after saying so, where there is no memory. */
@@ -36,8 +36,8 @@ int files_read_trust(struct keyfile_trust *out, const char *path);
 int files_read_node(struct keyfile_node *out, const char *path);
 int files_read_public(struct keyfile_public *out, const char *path);
 
-/* Writes a file (secretfile.h); TOOL_EXIT_FAILED where it cannot, or where one is there. */
-int files_write(const char *path, const char *text, size_t n, enum secretfile_replace replace);
+/* Writes all or none (secretfile.h); TOOL_EXIT_FAILED where it cannot, or where one is there. */
+int files_write(const struct secretfile_new *files, size_t n);
 
 /* Says so if others may write into the folder. */
 void files_warn_of_folder(const char *dir);

@@ -85,15 +85,10 @@ static int check_absent(const char *path)
 
 static int write_bus(struct files_secrets *s, const char *key, const char *trust)
 {
-	size_t n = keyfile_format_cluster(s->text, &s->cluster);
-	int status = files_write(key, s->text, n, SECRETFILE_NEW);
-	if (status != 0)
-		return status;
-	n = keyfile_format_trust(s->text, &s->trust);
-	status = files_write(trust, s->text, n, SECRETFILE_NEW);
-	if (status != 0)
-		(void)unlink(key); /* ours, and of no use */
-	return status;
+	const struct secretfile_new files[] = {
+		{key, s->text[0], keyfile_format_cluster(s->text[0], &s->cluster), SECRETFILE_NEW},
+		{trust, s->text[1], keyfile_format_trust(s->text[1], &s->trust), SECRETFILE_NEW}};
+	return files_write(files, 2);
 }
 
 static int make_bus(struct files_secrets *s, const char *dir, const char *name)

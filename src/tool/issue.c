@@ -2,7 +2,7 @@
 
 #include "conf/conf_value.h"
 #include "crypto/token.h"
-#include "tool/files.h"
+#include "tool/node_key.h"
 #include "tool/tool.h"
 
 #include <getopt.h>
@@ -21,7 +21,7 @@ static const int64_t second = 1000000; /* microseconds */
 struct options {
 	const char *dir, *public_file;
 	enum secretfile_replace replace;
-	bool has_role;
+	bool has_role, new_key;
 	int64_t ttl;         /* seconds */
 	struct token claims; /* as far as the command line says */
 };
@@ -69,10 +69,13 @@ static int set_ttl(struct options *o, const char *value)
 	static const struct conf_key key = {.type = CONF_DURATION,
 		.min = UINT64_C(60) * 1000000,
 		.max = UINT64_C(1000000) * DAY * ISSUE_TTL_MAX};
-	const char *expected = "a time from 1m to 3650d, such as 12h or 90d";
+	const char *unused;
 	uint64_t us;
-	if (conf_value_number(&us, &key, value, &expected) != 0)
-		return bad("--ttl", value, expected);
+	size_t n = strlen(value);
+	/* Milliseconds are for configurations; a token has whole seconds. */
+	bool ms = n >= 2 && strcasecmp(value + n - 2, "ms") == 0;
+	if (ms || conf_value_number(&us, &key, value, &unused) != 0)
+		return bad("--ttl", value, "a number and s, m, h or d, from 1m to 3650d");
 	o->ttl = (int64_t)us / second;
 	return 0;
 }
@@ -88,6 +91,10 @@ static int set(struct options *o, int c, const char *value)
 		o->public_file = value;
 		return 0;
 	case 'f':
+		o->replace = SECRETFILE_REPLACE;
+		return 0;
+	case 'k':
+		o->new_key = true;
 		o->replace = SECRETFILE_REPLACE;
 		return 0;
 	case 'r':
@@ -111,11 +118,12 @@ static int parse(struct options *o, int argc, char **argv)
 		{"role", required_argument, NULL, 'r'}, {"serve", required_argument, NULL, 's'},
 		{"open", required_argument, NULL, 'o'}, {"customer", required_argument, NULL, 'c'},
 		{"ttl", required_argument, NULL, 't'}, {"public", required_argument, NULL, 'p'},
-		{"force", no_argument, NULL, 'f'}, {NULL, 0, NULL, 0}};
+		{"force", no_argument, NULL, 'f'}, {"new-key", no_argument, NULL, 'k'},
+		{NULL, 0, NULL, 0}};
 	int status = 0;
 	*o = (struct options){
 		.dir = ".", .replace = SECRETFILE_NEW, .ttl = (int64_t)ISSUE_TTL_DEFAULT * DAY};
-	for (int c; (c = getopt_long(argc, argv, "d:r:s:o:c:t:p:f", longs, NULL)) != -1;)
+	for (int c; (c = getopt_long(argc, argv, "d:r:s:o:c:t:p:fk", longs, NULL)) != -1;)
 		if ((status = set(o, c, optarg)) != 0)
 			return status;
 	if (optind + 1 != argc) {
@@ -133,34 +141,6 @@ static int parse(struct options *o, int argc, char **argv)
 	return set_name(o->claims.node, "NAME", argv[optind]);
 }
 
-/* --- the node's key -------------------------------------------------------------------------- */
-
-enum key_source { KEY_NEW, KEY_KEPT, KEY_ELSEWHERE };
-
-/* The key that the token is for; a new one is not written yet. */
-static int find_key(
-	struct options *o, struct files_secrets *s, const char *path, enum key_source *source)
-{
-	struct stat st;
-	struct keyfile_public public;
-	int status = 0;
-	if (o->public_file != NULL) {
-		*source = KEY_ELSEWHERE;
-		status = files_read_public(&public, o->public_file);
-		memcpy(o->claims.key, public.public, KEYFILE_KEY);
-		return status;
-	}
-	*source = lstat(path, &st) == 0 ? KEY_KEPT : KEY_NEW;
-	if (*source == KEY_KEPT) {
-		status = files_read_node(&s->node, path);
-	} else {
-		randombytes_buf(s->random, sizeof s->random);
-		keyfile_make_node(&s->node, s->random);
-	}
-	memcpy(o->claims.key, s->node.public, KEYFILE_KEY);
-	return status;
-}
-
 /* --- the token ------------------------------------------------------------------------------- */
 
 static void print_patterns(const char *what, const char *const *patterns, size_t n)
@@ -172,17 +152,18 @@ static void print_patterns(const char *what, const char *const *patterns, size_t
 }
 
 static void report(
-	const struct options *o, const char *key, const char *token, enum key_source source)
+	const struct options *o, const char *key, const char *token, const struct node_key *from)
 {
 	static const char *const sources[] = {"new; SECRET: for this node only",
 		"was there already, and stays", "made elsewhere"};
 	const struct token *t = &o->claims;
 	char until[TOKEN_TIME_ROOM], text[KEYFILE_KEY_ROOM];
 	printf("node %s, a %s of bus %s\n", t->node, token_role_text(t->role), t->bus);
-	if (source == KEY_ELSEWHERE)
-		printf("  %-9s%s  (%s)\n", "key", keyfile_key_text(text, t->key), sources[source]);
+	if (from->source == NODE_KEY_ELSEWHERE)
+		printf("  %-9s%s  (%s)\n", "key", keyfile_key_text(text, t->key),
+			sources[from->source]);
 	else
-		printf("  %-9s%s  (%s)\n", "key", key, sources[source]);
+		printf("  %-9s%s  (%s)\n", "key", key, sources[from->source]);
 	printf("  %-9s%s\n", "token", token);
 	printf("  %-9s%s\n", "id", t->id);
 	if (t->customer[0] != '\0')
@@ -190,6 +171,8 @@ static void report(
 	print_patterns("serves", t->serve, t->n_serve);
 	print_patterns("opens", t->open, t->n_open);
 	printf("  %-9s%s\n", "until", token_time_text(until, t->expires));
+	if (from->left_over)
+		printf("%s is another key, which the node has no more: remove it.\n", key);
 	if (t->role == TOKEN_SEGMENT && t->n_serve == 0)
 		puts("It may serve nothing, so no link with it is of use: issue it again with "
 		     "--force and --serve NAME, or --serve '*' for every service.");
@@ -198,23 +181,20 @@ static void report(
 		     "--force and --open NAME, or --open '*' for every service.");
 }
 
-/*
- * The key first: without its token it is of use to the next issue, which a token without
- * its key is not.  A token that cannot be made leaves neither.
- */
+/* The key first: without its token it is of use to the next issue, unlike the reverse. */
 static int write_files(const struct options *o, struct files_secrets *s, const char *key,
-	const char *token, enum key_source source)
+	const char *token, const struct node_key *from)
 {
 	char text[TOKEN_TEXT_MAX + 2], why[WHY_MAX];
 	size_t n;
-	int status = 0;
 	if (token_sign(text, &n, &o->claims, &s->cluster, why) != 0)
 		return tool_fail(TOOL_EXIT_FAILED, "%s: cannot make it: %s", token, why);
 	text[n] = '\n';
-	if (source == KEY_NEW)
-		status = files_write(
-			key, s->text, keyfile_format_node(s->text, &s->node), SECRETFILE_NEW);
-	return status != 0 ? status : files_write(token, text, n + 1, o->replace);
+	const struct secretfile_new files[] = {
+		{key, s->text[0], keyfile_format_node(s->text[0], &s->node),
+			o->new_key ? SECRETFILE_REPLACE : SECRETFILE_NEW},
+		{token, text, n + 1, o->replace}};
+	return from->source == NODE_KEY_NEW ? files_write(files, 2) : files_write(files + 1, 1);
 }
 
 static int issue(struct options *o, struct files_secrets *s)
@@ -222,7 +202,8 @@ static int issue(struct options *o, struct files_secrets *s)
 	char key[PATH_MAX], token[PATH_MAX];
 	uint8_t id[ID_BYTES];
 	struct stat st;
-	enum key_source source;
+	struct node_key from;
+	struct node_key_search search = {key, token, o->public_file, o->new_key};
 	int status = files_path(key, o->dir, o->claims.node, ".key");
 	if (status == 0)
 		status = files_path(token, o->dir, o->claims.node, ".token");
@@ -239,11 +220,12 @@ static int issue(struct options *o, struct files_secrets *s)
 	o->claims.expires = o->claims.not_before + o->ttl;
 	randombytes_buf(id, sizeof id);
 	sodium_bin2hex(o->claims.id, sizeof o->claims.id, id, sizeof id);
-	status = find_key(o, s, key, &source);
+	status = node_key_find(&from, s, &search);
+	memcpy(o->claims.key, from.public, KEYFILE_KEY);
 	if (status == 0)
-		status = write_files(o, s, key, token, source);
+		status = write_files(o, s, key, token, &from);
 	if (status == 0)
-		report(o, key, token, source);
+		report(o, key, token, &from);
 	return status;
 }
 

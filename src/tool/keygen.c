@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 struct options {
 	const char *file;
@@ -33,14 +32,26 @@ static int parse(struct options *o, int argc, char **argv)
 	return 0;
 }
 
+/*
+ * The public half first: whoever is stopped between the two has the old key still, and a node
+ * with a token for it goes on.
+ */
+static int write_files(struct files_secrets *s, const struct options *o, const char *pub)
+{
+	struct keyfile_public public;
+	memcpy(public.public, s->node.public, KEYFILE_KEY);
+	const struct secretfile_new files[] = {
+		{pub, s->text[0], keyfile_format_public(s->text[0], &public), o->replace},
+		{o->file, s->text[1], keyfile_format_node(s->text[1], &s->node), o->replace}};
+	return files_write(files, 2);
+}
+
 static int make(struct files_secrets *s, const struct options *o)
 {
 	char pub[PATH_MAX], text[KEYFILE_KEY_ROOM];
-	struct keyfile_public public;
 	struct stat st;
 	if (snprintf(pub, sizeof pub, "%s.pub", o->file) >= PATH_MAX)
 		return tool_fail(TOOL_EXIT_FAILED, "%s: the name is too long", o->file);
-	/* Before the key: else there would be one without its public half. */
 	if (o->replace == SECRETFILE_NEW && lstat(pub, &st) == 0)
 		return tool_fail(
 			TOOL_EXIT_FAILED, "%s: is there already; --force replaces it", pub);
@@ -49,20 +60,12 @@ static int make(struct files_secrets *s, const struct options *o)
 			TOOL_EXIT_FAILED, "%s: is there already; --force replaces it", o->file);
 	randombytes_buf(s->random, sizeof s->random);
 	keyfile_make_node(&s->node, s->random);
-	memcpy(public.public, s->node.public, KEYFILE_KEY);
-	size_t n = keyfile_format_node(s->text, &s->node);
-	int status = files_write(o->file, s->text, n, o->replace);
-	if (status == 0) {
-		n = keyfile_format_public(s->text, &public);
-		status = files_write(pub, s->text, n, o->replace);
-		if (status != 0 && o->replace == SECRETFILE_NEW)
-			(void)unlink(o->file); /* ours, and of no use */
-	}
+	int status = write_files(s, o, pub);
 	if (status == 0)
 		printf("%s  the key of this node; SECRET: it stays here\n"
 		       "%s  for whoever issues its token: cloudbus issue --public\n"
 		       "public key %s\n",
-			o->file, pub, keyfile_key_text(text, public.public));
+			o->file, pub, keyfile_key_text(text, s->node.public));
 	return status;
 }
 

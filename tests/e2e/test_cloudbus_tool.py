@@ -167,7 +167,7 @@ def test_the_public_key_is_that_of_the_secret_one(made, need):
     assert done.stdout[-32:] == unbase64(jwk["x"])
 
 
-def test_a_token_is_not_replaced_unless_told_and_a_key_never_is(made):
+def test_a_token_is_not_replaced_unless_told_and_a_key_is_not_by_force(made):
     issue = ["issue", "-d", "bus", "n", "--role", "segment", "--serve", "a"]
     made(*issue)
     key = (made.folder / "bus" / "n.key").read_text()
@@ -227,7 +227,9 @@ def test_ttl(made, ttl, seconds):
     (["a/b", "--role", "segment"], "letters"),
     (["n", "--role", "segment", "--serve", "a*b"], "at the end"),
     (["n", "--role", "segment", "--customer", ""], "letters"),
-    (["n", "--role", "segment", "--ttl", "90"], "unit"),
+    (["n", "--role", "segment", "--ttl", "90"], "a number and s, m, h or d, from 1m to 3650d"),
+    (["n", "--role", "segment", "--ttl", "60000ms"], "a number and s, m, h or d"),
+    (["n", "--role", "segment", "--ttl", "60000MS"], "a number and s, m, h or d"),
     (["n", "--role", "segment", "--ttl", "3651d"], "3650d"),
     (["n", "--role", "segment", "--ttl", "59s"], "1m"),
     (["n", "--role", "segment", "--nonsense"], "nonsense"),
@@ -344,10 +346,104 @@ def test_a_damaged_cluster_key_is_named(made, cut):
 
 
 def test_a_folder_that_cannot_be_written_leaves_nothing_behind(made):
-    """The temporary file goes with the failure; here the name of the token is a folder's."""
+    """Nothing of what was begun is there; here the name of the token is a folder's."""
     (made.folder / "bus" / "n.token").mkdir()
-    made("issue", "-d", "bus", "n", "--role", "segment", "--force", status=1)
-    assert sorted(os.listdir(made.folder / "bus")) == ["cluster.key", "n.key", "n.token", "trust"]
+    done = made("issue", "-d", "bus", "n", "--role", "segment", "--new-key", status=1)
+    assert "bus/n.token: cannot write: Is a directory" in done.stderr
+    assert sorted(os.listdir(made.folder / "bus")) == ["cluster.key", "n.token", "trust"]
+
+
+# --- the key that a token is for --------------------------------------------------------------
+
+FAR = ["issue", "-d", "bus", "far", "--role", "segment", "--serve", "*"]
+
+
+def key_of_token(folder, name="far"):
+    return claims_of(folder / "bus" / f"{name}.token")["cnf"]["jwk"]["x"]
+
+
+def public(path):
+    return fields(path)["public-key"][0]
+
+
+@pytest.fixture
+def far(made):
+    """A node whose key was made elsewhere, and its token."""
+    made("keygen", "k")
+    made("keygen", "other")
+    made(*FAR, "--public", "k.pub")
+    return made
+
+
+def everything(folder):
+    return {path.relative_to(folder): path.read_bytes()
+            for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_renewal_does_not_give_a_node_another_key(far):
+    """The key is elsewhere: without --public there would be a new one, and a token for that."""
+    before = everything(far.folder)
+    for more in (["--force"], ["--force", "--public", "other.pub"]):
+        done = far(*FAR, *more, status=1)
+        assert "bus/far.token: is" in done.stderr and "--new-key" in done.stderr
+        assert public(far.folder / "k.pub") in done.stderr
+        assert everything(far.folder) == before
+    assert "--public" in far(*FAR, "--force", status=1).stderr
+    far(*FAR, "--force", "--public", "k.pub")
+    assert key_of_token(far.folder) == public(far.folder / "k.pub")
+    assert not (far.folder / "bus" / "far.key").exists()
+
+
+def test_a_token_that_is_damaged_is_renewed_with_its_key_only(far):
+    token = far.folder / "bus" / "far.token"
+    token.write_text("nonsense")
+    assert "--new-key" in far(*FAR, "--force", status=1).stderr
+    assert os.listdir(far.folder / "bus").count("far.key") == 0
+    far(*FAR, "--force", "--public", "k.pub")
+    assert key_of_token(far.folder) == public(far.folder / "k.pub")
+
+
+def test_a_key_that_is_here_is_not_silently_left_for_one_elsewhere(made):
+    made("keygen", "k")
+    made(*FAR)
+    before = everything(made.folder)
+    done = made(*FAR, "--force", "--public", "k.pub", status=1)
+    assert "bus/far.key: " in done.stderr and "k.pub" in done.stderr
+    assert "--new-key" in done.stderr and "leave out --public" in done.stderr
+    assert everything(made.folder) == before
+    done = made(*FAR, "--new-key", "--public", "k.pub")
+    assert key_of_token(made.folder) == public(made.folder / "k.pub")
+    assert "bus/far.key is another key, which the node has no more: remove it" in done.stdout
+    # And what is left over is not taken for its key later.
+    before = everything(made.folder)
+    done = made(*FAR, "--force", status=1)
+    assert "bus/far.token: is for another key" in done.stderr and "--public" in done.stderr
+    assert everything(made.folder) == before
+    os.remove(made.folder / "bus" / "far.token")
+    made(*FAR)
+    assert key_of_token(made.folder) != public(made.folder / "k.pub")
+
+
+def test_the_same_key_by_its_public_half_is_no_other(made):
+    made(*FAR)
+    (made.folder / "k.pub").write_text("cloudbus-node-public 1\npublic-key "
+                                       + key_of_token(made.folder) + "\n")
+    made(*FAR, "--force", "--public", "k.pub")
+
+
+@pytest.mark.parametrize("there", ["key and token", "token", "key", "nothing", "public"])
+def test_a_new_key_is_given_where_it_is_asked_for(made, there):
+    made("keygen", "k")
+    if there != "nothing":
+        made(*FAR, *(["--public", "k.pub"] if there == "public" else []))
+    before = key_of_token(made.folder) if there != "nothing" else None
+    if there in ("token", "key"):
+        os.remove(made.folder / "bus" / ("far.key" if there == "token" else "far.token"))
+    done = made(*FAR, "--new-key")
+    assert "new; SECRET" in done.stdout and key_of_token(made.folder) != before
+    made(*FAR, "--force")  # and it is that of far.key
+    assert sorted(os.listdir(made.folder / "bus")) == ["cluster.key", "far.key", "far.token",
+                                                       "trust"]
 
 
 # --- keygen ---------------------------------------------------------------------------------
@@ -361,6 +457,17 @@ def test_keygen_overwrites_only_if_told(tool):
     assert os.listdir(tool.folder) == ["k.pub"]
     tool("keygen", "k", "--force")
     assert (tool.folder / "k").read_text() != before
+
+
+@pytest.mark.parametrize("blocked", ["k", "k.pub"])
+def test_keygen_that_fails_leaves_the_old_key(tool, blocked):
+    tool("keygen", "k")
+    os.remove(tool.folder / blocked)
+    (tool.folder / blocked).mkdir()
+    before = everything(tool.folder)
+    done = tool("keygen", "-f", "k", status=1)
+    assert f"{blocked}: cannot write: Is a directory" in done.stderr
+    assert everything(tool.folder) == before and len(os.listdir(tool.folder)) == 2
 
 
 def test_a_link_is_replaced_not_followed(tool):
@@ -462,7 +569,8 @@ def test_show_of_what_is_no_file(issued):
 def test_help(tool, option):
     done = tool(option)
     assert done.stderr == ""
-    for word in ("init", "issue", "keygen", "token show", "--role", "--public", "--trust"):
+    for word in ("init", "issue", "keygen", "token show", "--role", "--public", "--new-key",
+                 "--trust"):
         assert word in done.stdout
 
 

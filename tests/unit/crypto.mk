@@ -68,6 +68,16 @@ tests_unit_test_keyfile_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_keyfile_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_keyfile_LDADD = libunit.a $(L_CRYPTO) $(CHECK_LIBS) $(CRYPTO_LIBS)
 
+# Calls that are made to fail, each in turn.
+check_PROGRAMS += tests/unit/test_secretfile
+TESTS += tests/unit/test_secretfile
+tests_unit_test_secretfile_SOURCES = tests/unit/test_secretfile.c
+tests_unit_test_secretfile_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_secretfile_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_secretfile_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=renameat2 -Wl,--wrap=fsync \
+	-Wl,--wrap=mkostemp
+tests_unit_test_secretfile_LDADD = libunit.a $(L_CRYPTO) $(CHECK_LIBS) $(CRYPTO_LIBS)
+
 check_PROGRAMS += tests/unit/test_credentials
 TESTS += tests/unit/test_credentials
 tests_unit_test_credentials_SOURCES = tests/unit/test_credentials.c

@@ -416,9 +416,11 @@ START_TEST(a_peer_is_let_in_with_its_own_token_only)
 	t = claims("ctl-1", TOKEN_CONTROLLER);
 	t.expires = NOW - 30;
 	ck_assert_int_eq(admit(&t, node.public, &got), ERR_TIMEOUT);
+	ck_assert_ptr_nonnull(strstr(why, "node ctl-1: exp: expired at "));
 	t = claims("ctl-1", TOKEN_CONTROLLER);
 	t.not_before = NOW + 31;
 	ck_assert_int_eq(admit(&t, node.public, &got), ERR_AGAIN);
+	ck_assert_ptr_nonnull(strstr(why, "node ctl-1: nbf: not valid before "));
 	t = claims("ctl-1", TOKEN_CONTROLLER);
 	strcpy(t.bus, "other");
 	ck_assert_int_eq(admit(&t, node.public, &got), ERR_INVALID);

@@ -466,6 +466,32 @@ START_TEST(a_mac_with_the_public_key_is_no_signature)
 }
 END_TEST
 
+/* 86 characters are four bits more than 64 bytes: one signature has one text (RFC 4648, 3.5). */
+START_TEST(a_signature_has_one_text)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	char text[2 * TOKEN_TEXT_MAX];
+	size_t n = make(text, HEADER, LEAST, &cluster);
+	const char *last = strchr(digits, text[n - 1]);
+	ck_assert_int_eq((last - digits) % 16, 0);
+	for (int more = 1; more < 16; more++) {
+		text[n - 1] = last[more];
+		ck_assert_int_eq(verify(text, n, NOW), ERR_INVALID);
+		ck_assert_str_eq(why,
+			"signature: not base64url: bits of its last character that stand for "
+			"nothing are not zero; it was changed, or written by a tool that is wrong");
+	}
+	text[n - 1] = *last;
+	ck_assert_int_eq(verify(text, n, NOW), 0);
+	/* a fourth part, however long it makes the third */
+	text[n - 40] = '.';
+	ck_assert_int_eq(verify(text, n, NOW), ERR_INVALID);
+	ck_assert_str_eq(why, "not a token: expected three parts in base64url without padding, "
+			      "dots between them, and nothing else");
+}
+END_TEST
+
 START_TEST(no_signature_is_no_token)
 {
 	char text[2 * TOKEN_TEXT_MAX];
@@ -680,6 +706,7 @@ int main(void)
 	tc = add_case(s, "envelope");
 	tcase_add_loop_test(tc, the_algorithm_is_eddsa, 0, COUNT(headers));
 	tcase_add_test(tc, a_mac_with_the_public_key_is_no_signature);
+	tcase_add_test(tc, a_signature_has_one_text);
 	tcase_add_test(tc, no_signature_is_no_token);
 	tcase_add_test(tc, another_cluster_key_is_not_this_one);
 	tcase_add_test(tc, case_32_every_bit_of_every_byte_counts);
