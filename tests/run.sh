@@ -34,8 +34,8 @@ readonly BUILD_PACKAGES=(gcc libc6-dev binutils make autoconf automake pkg-confi
 	libc-ares-dev libsodium-dev libssl-dev libjansson-dev libinih-dev libseccomp-dev
 	libmicrohttpd-dev check)
 readonly TEST_PACKAGES=(clang xz-utils curl openssl python3 python3-pytest
-	python3-pytest-xdist iproute2 redis-server redis-tools postgresql postgresql-client
-	faketime strace)
+	python3-pytest-xdist python3-cryptography iproute2 redis-server redis-tools
+	postgresql postgresql-client faketime strace)
 
 steps=()
 keep=no

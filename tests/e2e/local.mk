@@ -10,6 +10,7 @@ EXTRA_DIST += \
 	tests/e2e/metrics.py \
 	tests/e2e/nameserver.py \
 	tests/e2e/net.py \
+	tests/e2e/noise.py \
 	tests/e2e/proto.py \
 	tests/e2e/pytest.ini \
 	tests/e2e/relay.py \
@@ -29,10 +30,12 @@ EXTRA_DIST += \
 	tests/e2e/test_metrics_numbers.py \
 	tests/e2e/test_nat_links.py \
 	tests/e2e/test_process.py \
+	tests/e2e/test_readme.py \
 	tests/e2e/test_reload.py \
 	tests/e2e/test_resources.py \
 	tests/e2e/test_secured.py \
 	tests/e2e/test_secured_keys.py \
+	tests/e2e/test_secured_peer.py \
 	tests/e2e/test_sessions.py \
 	tests/e2e/test_unix.py \
 	tests/e2e/test_wire.py
