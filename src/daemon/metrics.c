@@ -29,7 +29,7 @@ static void labelled(struct metrics_text *t, const char *name, const char *value
 #define BY(t, id, name, label_of, counts)                                                          \
 	do {                                                                                       \
 		metrics_text_begin(t, id);                                                         \
-		for (size_t k = 0; k < sizeof(counts) / sizeof *(counts); k++)                     \
+		for (unsigned k = 0; k < sizeof(counts) / sizeof *(counts); k++)                   \
 			labelled(t, name, label_of(k), (counts)[k]);                               \
 	} while (0)
 
@@ -115,7 +115,7 @@ static void by_service(struct metrics_text *t, enum metrics_id id, const struct 
 
 /* The lines of one service, for each reason; of many services only for those that occurred. */
 #define BY_REASON(t, s, i, label_of, counts)                                                       \
-	for (size_t k = 0; k < sizeof(counts) / sizeof *(counts); k++) {                           \
+	for (unsigned k = 0; k < sizeof(counts) / sizeof *(counts); k++) {                         \
 		const struct metrics_label labels[] = {                                            \
 			{"service", (s)->services[i].name}, {"reason", label_of(k)}};              \
 		if ((counts)[k] > 0 || (s)->n_services <= METRICS_FULL)                            \
@@ -166,8 +166,8 @@ static void by_kind(
 	struct metrics_text *t, enum metrics_id id, const uint64_t kinds[STATS_SIDES][2])
 {
 	metrics_text_begin(t, id);
-	for (size_t side = 0; side < STATS_SIDES; side++) {
-		for (size_t secured = 0; secured < 2; secured++) {
+	for (unsigned side = 0; side < STATS_SIDES; side++) {
+		for (unsigned secured = 0; secured < 2; secured++) {
 			const struct metrics_label labels[] = {{"side", stats_side_label(side)},
 				{"security", secured ? "secured" : "plain"}};
 			metrics_text_add(t, labels, 2, kinds[side][secured]);
@@ -252,8 +252,8 @@ static void add_nodes(struct metrics_text *t, const struct survey *s)
 static void add_handshakes(struct metrics_text *t, const struct bus *bus)
 {
 	metrics_text_begin(t, METRICS_HANDSHAKES);
-	for (size_t side = 0; side < STATS_SIDES; side++) {
-		for (size_t k = 0; k < STATS_SHAKES; k++) {
+	for (unsigned side = 0; side < STATS_SIDES; side++) {
+		for (unsigned k = 0; k < STATS_SHAKES; k++) {
 			const struct metrics_label labels[] = {{"side", stats_side_label(side)},
 				{"result", stats_handshake_label(k)}};
 			metrics_text_add(t, labels, 2, bus->stats.shakes[side][k]);

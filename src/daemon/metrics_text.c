@@ -43,29 +43,52 @@ static bool reserve(struct metrics_text *t, size_t n)
 
 /* --- what there is room for -------------------------------------------------------------- */
 
-static void put(struct metrics_text *t, const char *s)
+static void put_bytes(struct metrics_text *t, const char *s, size_t n)
 {
-	size_t n = strlen(s);
 	memcpy(t->buf + t->n, s, n);
 	t->n += n;
+}
+
+static void put(struct metrics_text *t, const char *s)
+{
+	put_bytes(t, s, strlen(s));
+}
+
+/* What stands in a value as it is: nearly all there ever is. */
+static size_t plain_length(const char *s, size_t n)
+{
+	size_t i = 0;
+	while (i < n && s[i] >= ' ' && s[i] < 0x7f && s[i] != '"' && s[i] != '\\')
+		i++;
+	return i;
+}
+
+/* The character that s begins with, of n bytes, as it stands in a value.  Its bytes in s. */
+static size_t put_escaped(struct metrics_text *t, const char *s, size_t n)
+{
+	size_t rune = utf8_rune(s, n);
+	if (*s == '\n') {
+		put(t, "\\n");
+		return 1;
+	}
+	if (rune == 0) {
+		put(t, "?");
+		return 1;
+	}
+	if (*s == '"' || *s == '\\')
+		put(t, "\\");
+	put_bytes(t, s, rune);
+	return rune;
 }
 
 static void put_value(struct metrics_text *t, const char *s)
 {
 	size_t left = strlen(s);
 	while (left > 0) {
-		size_t n = utf8_rune(s, left);
-		if (*s == '\n') {
-			put(t, "\\n");
-		} else if (n == 0) {
-			put(t, "?");
-		} else {
-			if (*s == '"' || *s == '\\')
-				put(t, "\\");
-			memcpy(t->buf + t->n, s, n);
-			t->n += n;
-		}
-		n += n == 0;
+		size_t n = plain_length(s, left);
+		put_bytes(t, s, n);
+		if (n < left)
+			n += put_escaped(t, s + n, left - n);
 		s += n;
 		left -= n;
 	}

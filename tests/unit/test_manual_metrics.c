@@ -48,7 +48,7 @@ END_TEST
 	do {                                                                                       \
 		struct manual_part part = manual_part("Ss", section);                              \
 		struct manual_row row;                                                             \
-		for (size_t i = 0; i < (end); i++) {                                               \
+		for (unsigned i = 0; i < (end); i++) {                                             \
 			ck_assert_msg(manual_row(&part, &row), "%s: no %s", section, label_of(i)); \
 			ck_assert_str_eq(row.cell[0], label_of(i));                                \
 		}                                                                                  \

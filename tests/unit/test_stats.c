@@ -24,7 +24,7 @@ static void check_label(const char *const label[], size_t n)
 #define CHECK_LABELS(label_of, end)                                                                \
 	do {                                                                                       \
 		const char *label[end];                                                            \
-		for (size_t i = 0; i < (end); i++) {                                               \
+		for (unsigned i = 0; i < (end); i++) {                                             \
 			label[i] = label_of(i);                                                    \
 			check_label(label, i);                                                     \
 		}                                                                                  \
