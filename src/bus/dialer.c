@@ -60,6 +60,15 @@ static void attempt_failed(struct dialer *d, enum stats_dial how, const char *wh
 
 /* --- what a transport tells --------------------------------------------------------- */
 
+static bool is_ready(const struct dialer *d, const struct transport *t)
+{
+	for (unsigned i = 0; i < d->n_ready; i++) {
+		if (d->ready[i] == t)
+			return true;
+	}
+	return false;
+}
+
 /* Takes a transport out of those that are open to new sessions.  Whether it was one. */
 static bool withdraw(struct dialer *d, const struct transport *t)
 {
@@ -72,7 +81,16 @@ static bool withdraw(struct dialer *d, const struct transport *t)
 	return false;
 }
 
-/* Says goodbye to transports whose ids run out, now that there is a fresh one. */
+/* How many there are that need not be replaced. */
+static unsigned count_fresh(const struct dialer *d)
+{
+	unsigned n = 0;
+	for (unsigned i = 0; i < d->n_ready; i++)
+		n += !transport_is_worn(d->ready[i]);
+	return n;
+}
+
+/* Says goodbye to transports that are worn, now that there is a fresh one. */
 static void retire_worn(struct dialer *d)
 {
 	for (unsigned i = d->n_ready; i-- > 0;) {
@@ -85,7 +103,7 @@ static void retire_worn(struct dialer *d)
 /* A replacement that failed waits for its turn, whatever sessions come. */
 static void replace_worn(struct dialer *d, const struct transport *t)
 {
-	if (transport_is_worn(t) && !timer_is_set(&d->retry))
+	if (transport_is_worn(t) && count_fresh(d) < d->wanted && !timer_is_set(&d->retry))
 		dial(d);
 }
 
@@ -102,7 +120,10 @@ static void on_ready(struct transport *t)
 	if (t != d->next)
 		return;
 	d->next = NULL;
-	retire_worn(d);
+	/* The one that opens streams must know of the fresh one first, or finds none: on_heard().
+	 */
+	if (!d->ops->announces || d->n_ready == CONF_TRANSPORTS_MAX)
+		retire_worn(d);
 	if (d->n_ready == CONF_TRANSPORTS_MAX) {
 		transport_goaway(t, WIRE_OK);
 		return;
@@ -117,8 +138,22 @@ static void on_ready(struct transport *t)
 	if (transport_round_trip(t) > DIALER_LONG_PATH)
 		d->wanted = d->bus->conf->transports;
 	d->ops->up(d, t);
-	if (d->n_ready < d->wanted)
+	if (count_fresh(d) < d->wanted)
 		dial(d);
+}
+
+static void on_heard(struct transport *t)
+{
+	struct dialer *d = t->owner;
+	if (is_ready(d, t) && !transport_is_worn(t))
+		retire_worn(d);
+}
+
+static void on_worn(struct transport *t)
+{
+	struct dialer *d = t->owner;
+	if (!*d->stopped && is_ready(d, t))
+		replace_worn(d, t);
 }
 
 static void on_open(struct transport *t, struct mux_stream *stream, const struct wire_open *open)
@@ -133,10 +168,11 @@ static void on_open(struct transport *t, struct mux_stream *stream, const struct
 static void on_goaway(struct transport *t, uint32_t code)
 {
 	struct dialer *d = t->owner;
-	bool news = withdraw(d, t); /* otherwise it answers our own goodbye */
+	bool news = withdraw(d, t);
 	if (code == WIRE_EXPIRED && t->sealed != NULL)
 		guard_hears_of_end(d->bus);
-	if (news && !*d->stopped)
+	/* Otherwise it answers our own goodbye to one that was worn. */
+	if ((news || !d->in_use) && !*d->stopped)
 		log_notice("link %s: the %s goes away (%s); running sessions finish", text_of(d),
 			d->ops->peer, wire_code_text(code));
 	if (news) {
@@ -190,6 +226,8 @@ static const struct transport_ops transport_ops = {.ready = on_ready,
 	.goaway = on_goaway,
 	.announced = on_announced,
 	.vouched = on_vouched,
+	.heard = on_heard,
+	.worn = on_worn,
 	.closed = on_closed};
 
 /* --- dialling -------------------------------------------------------------------------- */

@@ -5,8 +5,9 @@
  * cheapest.  On a long one (DIALER_LONG_PATH) it opens transports= of them ahead, and new
  * sessions take turns, so that neither one connection's buffer nor one lost packet holds up
  * all; a session stays on the transport it was opened on.  What is lost is dialled anew with
- * jittered exponential back-off.  A transport that is worn out, or that the peer wants no more
- * of, stays until its sessions are over.
+ * jittered exponential back-off.  A transport that is worn out is told to go when another is there
+ * in its place, and the peer knows it; like one that the peer wants no more of, it stays until its
+ * sessions are over.
  *
  * With a token of which it knows that it does not count now a node dials nobody: it would only
  * earn a pause at the peer, which a fresh token would then have to wait for.
@@ -44,6 +45,7 @@ struct dialer_ops {
 		const struct wire_open *open);
 	void (*announced)(struct dialer *d, struct transport *t); /* or NULL */
 	void (*vouched)(struct dialer *d, struct transport *t);   /* or NULL */
+	bool announces; /* the peer opens streams, once it has answered what `up` announced */
 	/* A transport is over, and about to be freed; or NULL. */
 	void (*closed)(struct dialer *d, struct transport *t);
 	/* An attempt or a transport has ended; nothing of it is used after this; or NULL. */

@@ -37,6 +37,11 @@ int directory_add(struct directory *dir, struct directory_entry *entry, struct e
 	return hash_add(&dir->by_name, &entry->node, hash_bytes(folded, n, dir->bus->seed));
 }
 
+void directory_remove(struct directory *dir, struct directory_entry *entry)
+{
+	hash_remove(&dir->by_name, &entry->node);
+}
+
 struct egress *directory_find(const struct directory *dir, const char *name, size_t n)
 {
 	char want[CONF_NAME_MAX], have[CONF_NAME_MAX];
@@ -59,6 +64,8 @@ void directory_open(const struct directory *dir, struct transport *t, struct mux
 	bool may = guard_admits(t, open);
 	if (e == NULL)
 		e = directory_find(dir, open->name, open->name_len);
+	if (e == NULL && dir->behind != NULL)
+		e = directory_find(dir->behind, open->name, open->name_len);
 	if (!may) {
 		/* Whether there is such a service is none of the peer's business. */
 		if (e != NULL)

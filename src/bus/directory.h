@@ -13,6 +13,7 @@
 struct directory {
 	struct bus *bus;
 	struct hash by_name;
+	const struct directory *behind; /* where to look for what is not here, or NULL */
 	struct egress *only; /* takes any name on plain transports; NULL: the name must match */
 };
 
@@ -32,6 +33,9 @@ void directory_fini(struct directory *dir);
 
 /* Adds a service whose name is new to it.  0 or ERR_NOMEM. */
 int directory_add(struct directory *dir, struct directory_entry *entry, struct egress *e);
+
+/* It must be there. */
+void directory_remove(struct directory *dir, struct directory_entry *entry);
 
 /* The service of a name, or NULL. */
 struct egress *directory_find(const struct directory *dir, const char *name, size_t n);

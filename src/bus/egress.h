@@ -25,6 +25,7 @@ struct egress {
 	struct egress_target *target;
 	size_t n_sessions;
 	struct service_stats stats;
+	bool leaving; /* not in the configuration any more: leaving.h */
 	bool retired; /* lives for the sessions that are left, and then frees itself */
 	struct loop_work settle;
 };

@@ -243,6 +243,19 @@ static bool end_if_revoked(struct transport *t)
 	return is;
 }
 
+/*
+ * A peer that has accepted and changed its key cannot say so here: before its old token ends it is
+ * dialled anew, once, so that there is no moment without a link.
+ */
+static void watch_end(struct transport *t, int64_t now)
+{
+	int64_t left = secure_peer(t->sealed->secure)->expires - now;
+	if (t->sealed->lasted || left > GUARD_REDIAL_BEFORE || t->ops->worn == NULL)
+		return;
+	t->sealed->lasted = t->sealed->stale = true;
+	t->ops->worn(t);
+}
+
 /* Only the times: what it says was believed.  And the list: there may have been no memory. */
 static void watch_peer(struct transport *t, int64_t now)
 {
@@ -255,6 +268,7 @@ static void watch_peer(struct transport *t, int64_t now)
 		return;
 	}
 	pardon(t); /* a clock was set */
+	watch_end(t, now);
 	if (is_near_its_end(token, now, &t->sealed->warned))
 		log_debug("transport %s (%s): its token expires %s", name_of(t),
 			addr_format(&t->peer, text), time_left(left, token->expires - now));
@@ -291,6 +305,14 @@ static void watch_locked(struct guard *g)
 		(uintmax_t)limit.rlim_cur >> 10);
 }
 
+/* Our key is another one, to which links that are up cannot change: they are replaced. */
+static void renew_key(struct transport *t)
+{
+	t->sealed->stale = !secure_is_current(t->sealed->secure, &t->bus->guard->keyring);
+	if (t->sealed->stale && t->ops->worn != NULL)
+		t->ops->worn(t);
+}
+
 /* --- fresh tokens -------------------------------------------------------------------------------
  */
 
@@ -324,6 +346,9 @@ void guard_ready(struct transport *t)
 	watch_locked(t->bus->guard);
 	tell(t);
 	watch_sooner(t);
+	if (t->sealed != NULL) /* another would have no more time left */
+		t->sealed->lasted =
+			secure_peer(t->sealed->secure)->expires - wall_now() <= GUARD_REDIAL_BEFORE;
 }
 
 bool guard_renew(struct transport *t, const uint8_t *text, size_t n)
@@ -336,6 +361,8 @@ bool guard_renew(struct transport *t, const uint8_t *text, size_t n)
 	if (rc == 0) {
 		log_info("transport %s (%s): took its fresh token", name_of(t), addr);
 		t->sealed->warned = 0;
+		t->sealed->lasted = false;
+		t->sealed->stale = !secure_is_current(t->sealed->secure, &t->bus->guard->keyring);
 		pardon(t);
 		watch_sooner(t);
 	} else if (rc != ERR_NOTFOUND) {
@@ -369,7 +396,9 @@ static void adopted(struct guard *g, unsigned changes, int64_t now)
 		g->told = false;
 	}
 	if (changes & KEYRING_IDENTITY)
-		log_notice("%s: a new key; links that are up keep the old one until they end",
+		log_notice("%s: a new key; links are made anew with it, and sessions that run stay "
+			   "on the "
+			   "old ones",
 			g->keyring.source.identity);
 	else if (changes & KEYRING_TOKEN)
 		log_notice("%s: a fresh token is in force", g->keyring.source.token);
@@ -380,6 +409,8 @@ static void adopted(struct guard *g, unsigned changes, int64_t now)
 			continue;
 		tell(t);
 		judge_anew(t, now);
+		if ((changes & KEYRING_IDENTITY) && !t->dead)
+			renew_key(t);
 	}
 }
 

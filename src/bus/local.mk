@@ -8,6 +8,7 @@ libbus_a_SOURCES = \
 	src/bus/coverage.c src/bus/coverage.h \
 	src/bus/dialer.c src/bus/dialer.h \
 	src/bus/directory.c src/bus/directory.h \
+	src/bus/leaving.c src/bus/leaving.h \
 	src/bus/doorman.c src/bus/doorman.h \
 	src/bus/egress.c src/bus/egress.h \
 	src/bus/entrance.c src/bus/entrance.h \

@@ -176,6 +176,7 @@ int node_new(struct node **out, struct bus *bus)
 	link_table_init(&node->links, bus);
 	registry_init(&node->registry, bus);
 	directory_init(&node->directory, bus);
+	leaving_init(&node->leaving, bus);
 	roster_init(&node->roster, bus);
 	bus->owner = node;
 	bus->idle = check_drained;

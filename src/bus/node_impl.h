@@ -12,6 +12,7 @@
 
 #include "bus/entrance.h"
 #include "bus/ingress.h"
+#include "bus/leaving.h"
 #include "bus/node.h"
 #include "bus/uplink.h"
 
@@ -25,6 +26,7 @@ struct node {
 
 	struct directory directory;      /* segment: all services, for uplinks */
 	struct directory_entry *entries; /* of all directories */
+	struct leaving leaving;
 	struct roster roster;
 	struct list services; /* struct egress */
 	struct list entrances;

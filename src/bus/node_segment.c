@@ -68,7 +68,7 @@ static int index_all(struct segment_plan *p)
 	int rc = 0;
 	list_each (n, &node->services) {
 		struct egress *e = container_of(n, struct egress, node);
-		if (!e->retired && rc == 0)
+		if (!e->retired && !e->leaving && rc == 0)
 			rc = hash_add(
 				&p->by_name, &e->by_name, node_name_hash(node, e->conf->name));
 	}
@@ -271,7 +271,10 @@ static void commit_services(struct segment_plan *p)
 			log_info("service [%s]: removed; its %zu sessions may finish",
 				e->conf->name, e->n_sessions);
 		p->step->changes.removed++;
-		egress_retire(e);
+		if (list_empty(&node->uplinks))
+			egress_retire(e);
+		else
+			leaving_add(&node->leaving, e);
 	}
 }
 
@@ -302,6 +305,7 @@ void node_segment_commit(struct node_step *step)
 	commit_entrances(p);
 	directory_fini(&node->directory);
 	node->directory = p->directory;
+	node->directory.behind = &node->leaving.directory;
 	mem_free(node->bus->mem, node->entries);
 	node->entries = p->entries;
 	commit_services(p);
@@ -325,6 +329,7 @@ void node_segment_fini(struct node *node)
 	for (struct list *n; (n = list_first(&node->uplinks)) != NULL;)
 		uplink_free(container_of(n, struct uplink, node));
 	directory_fini(&node->directory);
+	leaving_fini(&node->leaving);
 	roster_fini(&node->roster);
 	for (struct list *n; (n = list_first(&node->services)) != NULL;)
 		egress_free(container_of(n, struct egress, node));

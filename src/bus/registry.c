@@ -29,6 +29,7 @@ struct lane {
 	struct transport *t;
 	struct peer *peer;
 	bool ready;
+	bool doubted; /* a newer one has come, and nothing from this one since */
 };
 
 /* --- peers ----------------------------------------------------------------------------- */
@@ -275,6 +276,19 @@ static void on_renewed(struct transport *t)
 	}
 }
 
+/*
+ * Perhaps it has come in the place of the older ones, which are lost and we do not know it: they
+ * get no new sessions until they have answered, or nobody else can.
+ */
+static void doubt_older(struct peer *peer)
+{
+	list_each (node, &peer->ready) {
+		struct lane *lane = container_of(node, struct lane, node);
+		lane->doubted = true;
+		transport_ask(lane->t);
+	}
+}
+
 /* --- what a transport tells ------------------------------------------------------------- */
 
 static void on_ready(struct transport *t)
@@ -292,6 +306,7 @@ static void on_ready(struct transport *t)
 	*lane = (struct lane){.t = t, .peer = peer, .ready = true};
 	t->aside = lane;
 	bool was_up = !list_empty(&peer->ready);
+	doubt_older(peer);
 	list_append(&peer->ready, &lane->node);
 	if (!was_up)
 		comes_up(peer);
@@ -315,6 +330,13 @@ static void on_goaway(struct transport *t, uint32_t code)
 		log_notice("segment %s: goes away (%s); running sessions finish", lane->peer->text,
 			wire_code_text(code));
 	goes_down(lane->peer);
+}
+
+static void on_heard(struct transport *t)
+{
+	struct lane *lane = t->aside;
+	if (lane != NULL)
+		lane->doubted = false;
 }
 
 static void on_closed(struct transport *t, const char *why)
@@ -347,6 +369,7 @@ const struct transport_ops *registry_transport_ops(void)
 		.goaway = on_goaway,
 		.announce = on_announce,
 		.renewed = on_renewed,
+		.heard = on_heard,
 		.closed = on_closed};
 	return &ops;
 }
@@ -362,14 +385,22 @@ static void to_the_end(struct list *head, struct list *node)
 /* Its transports take turns. */
 static struct transport *transport_of(struct peer *peer)
 {
-	for (struct list *node = peer->ready.next; node != &peer->ready; node = node->next) {
-		struct transport *t = container_of(node, struct lane, node)->t;
-		if (!transport_can_open(t))
+	struct list *doubted = NULL, *node = peer->ready.next;
+	for (; node != &peer->ready; node = node->next) {
+		const struct lane *lane = container_of(node, struct lane, node);
+		if (!transport_can_open(lane->t))
 			continue;
-		to_the_end(&peer->ready, node);
-		return t;
+		if (!lane->doubted)
+			break;
+		if (doubted == NULL)
+			doubted = node;
 	}
-	return NULL;
+	if (node == &peer->ready)
+		node = doubted;
+	if (node == NULL)
+		return NULL;
+	to_the_end(&peer->ready, node);
+	return container_of(node, struct lane, node)->t;
 }
 
 static size_t load_of(const struct peer *peer)

@@ -111,6 +111,8 @@ static void send_part(struct roster *r, struct reader *reader)
 	/* One that cannot be told is done. */
 	reader->at = rc == 0 ? next : &r->names;
 	reader->listing = rc == 0 && v.kind == WIRE_LIST;
+	if (reader->at == &r->names)
+		transport_ask(reader->t);
 }
 
 /* --- what changes ------------------------------------------------------------------------ */

@@ -6,6 +6,8 @@
  * it, and gets what is behind that place, a frame at a time.  So nothing is queued for a
  * transport, whatever its pace.  A name that is withdrawn stays in the list until the next
  * change; a transport that has not got so far by then begins anew with the whole list.
+ * Behind the last of the names the peer is asked (transport_ask), so that ops->heard() tells
+ * when it knows all.
  */
 #ifndef CB_BUS_ROSTER_H
 #define CB_BUS_ROSTER_H

@@ -33,8 +33,10 @@ struct sealed {
 	size_t in_begin, in_end;
 	uint8_t *kept; /* n_kept bytes, the beginning of a record */
 	size_t n_kept;
-	int64_t warned;  /* when its token's end was last warned of */
-	bool expelled;   /* its token has expired, and it was told to go */
+	int64_t warned; /* when its token's end was last warned of */
+	bool expelled;  /* its token has expired, and it was told to go */
+	bool lasted; /* its token's end was seen coming, and a transport asked for in its place */
+	bool stale;  /* of an older key of this node's, or soon without a valid token */
 	bool said_close; /* CLOSE is staged or sent */
 };
 

@@ -398,12 +398,16 @@ const char *secure_peer_name(const struct secure *s)
 	return s->peer != NULL ? s->name : "the peer";
 }
 
+bool secure_is_current(const struct secure *s, const struct keyring *k)
+{
+	return memcmp(s->own, k->now->credentials->identity.public, KEYFILE_KEY) == 0;
+}
+
 const char *secure_news(const struct secure *s, const struct keyring *k, size_t *n)
 {
 	const struct credentials *c = k->now->credentials;
 	*n = c->token_n;
-	if (s->generation == k->now->generation ||
-		memcmp(s->own, c->identity.public, KEYFILE_KEY) != 0)
+	if (s->generation == k->now->generation || !secure_is_current(s, k))
 		return NULL;
 	return c->token_text;
 }

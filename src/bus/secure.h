@@ -89,6 +89,9 @@ const uint8_t *secure_peer_key(const struct secure *s);
 /* "node NAME", or "the peer" before the name is proved. */
 const char *secure_peer_name(const struct secure *s);
 
+/* Whether the key that the peer knows us by is that of the present set. */
+bool secure_is_current(const struct secure *s, const struct keyring *k);
+
 /*
  * Our token of the present set, and its length in *n, where the peer does not have it yet and
  * it is for the key that the peer knows; else NULL.

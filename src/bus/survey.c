@@ -45,7 +45,7 @@ static int take_services(struct survey *s, const struct node *node)
 	}
 	list_each (n, &node->services) {
 		const struct egress *e = container_of(n, struct egress, node);
-		if (!e->retired)
+		if (!e->retired && !e->leaving)
 			add_service(s, e->conf->name, e->n_sessions, &e->stats);
 	}
 	return 0;

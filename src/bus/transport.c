@@ -161,6 +161,10 @@ static void dispatch(struct transport *t, const struct mux_event *ev)
 		if (guard_renew(t, ev->p, ev->n) && !t->dead && t->ops->renewed != NULL)
 			t->ops->renewed(t);
 		break;
+	case MUX_HEARD:
+		if (t->ops->heard != NULL)
+			t->ops->heard(t);
+		break;
 	case MUX_NONE:
 	case MUX_EVENTS:
 		break;

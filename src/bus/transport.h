@@ -62,6 +62,10 @@ struct transport_ops {
 	void (*announce)(struct transport *t, const struct wire_announce *v);
 	/* An ANNOUNCE that waited has left: there is room for the next; or NULL. */
 	void (*announced)(struct transport *t);
+	/* The peer has dealt with what was sent before transport_ask(); or NULL. */
+	void (*heard)(struct transport *t);
+	/* It should be replaced, if it is this side's to dial; or NULL. */
+	void (*worn)(struct transport *t);
 	/* The peer's token was renewed: it may do more, or less; or NULL. */
 	void (*renewed)(struct transport *t);
 	/* Our own fresh token is on its way: the peer may believe more of us; or NULL. */
@@ -150,10 +154,10 @@ static inline bool transport_can_open(const struct transport *t)
 /* The least round trip the kernel has seen on it, in microseconds; 0: not known. */
 uint64_t transport_round_trip(const struct transport *t);
 
-/* Whether it should be replaced, because its stream ids run out. */
+/* Whether it should be replaced: its stream ids run out, or its keys are old. */
 static inline bool transport_is_worn(const struct transport *t)
 {
-	return mux_is_worn(t->mux);
+	return mux_is_worn(t->mux) || (t->sealed != NULL && t->sealed->stale);
 }
 
 /* Begins an orderly end: streams that are open go on. */
@@ -180,6 +184,15 @@ void transport_kill(struct transport *t, enum stats_closed how, const char *why)
 
 /* As mux_announce(); ops->announced() is called when there is room for the next. */
 int transport_announce(struct transport *t, const struct wire_announce *v);
+
+/* As mux_ask(): ops->heard() is called. */
+static inline void transport_ask(struct transport *t)
+{
+	if (t->dead)
+		return;
+	mux_ask(t->mux, bus_now(t->bus));
+	loop_defer(t->bus->loop, &t->flush);
+}
 
 /* As mux_token(): to be called again with every fresh token of this node. */
 int transport_token(struct transport *t, const void *text, size_t n);

@@ -57,6 +57,7 @@ static const struct dialer_ops ops = {.peer = "controller",
 	.open = on_open,
 	.announced = on_announced,
 	.vouched = on_vouched,
+	.announces = true,
 	.closed = on_closed,
 	.ended = on_ended};
 

@@ -511,6 +511,13 @@ void mux_probe(struct mux *m, uint64_t now)
 		m->probed = now;
 }
 
+void mux_ask(struct mux *m, uint64_t now)
+{
+	m->asking = true;
+	m->asked_ping = liveness_ping_after(&m->liveness);
+	(void)liveness_ask(&m->liveness, now);
+}
+
 uint64_t mux_deadline(const struct mux *m)
 {
 	if (m->failed != 0)

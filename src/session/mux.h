@@ -53,6 +53,7 @@ enum mux_event_type {
 	MUX_GOAWAY,   /* the peer wants no new streams; code says why */
 	MUX_ANNOUNCE, /* the peer serves names, or does so no more */
 	MUX_TOKEN,    /* the peer's fresh token: n bytes at p */
+	MUX_HEARD,    /* the peer has dealt with what was sent before mux_ask() */
 	MUX_EVENTS,
 };
 
@@ -243,6 +244,12 @@ uint64_t mux_rtt(const struct mux *m);
 
 /* Measures the round trip anew, unless it was done in the last second. */
 void mux_probe(struct mux *m, uint64_t now);
+
+/*
+ * MUX_HEARD comes when the peer has answered a PING behind all control frames that wait now;
+ * one that is still to come is put off until then.
+ */
+void mux_ask(struct mux *m, uint64_t now);
 
 /* --- the end -------------------------------------------------------------------- */
 

@@ -63,6 +63,9 @@ struct mux {
 	uint64_t goaway_ping; /* the PING whose PONG proves that the announcement was heard */
 	uint64_t goaway_at;   /* when the announcement is taken as heard, PONG or not */
 
+	bool asking;         /* MUX_HEARD is to come */
+	uint64_t asked_ping; /* with the PONG of this PING, or a later one */
+
 	int failed; /* 0, or the error every call now fails with */
 	uint32_t fail_code;
 	const char *why;

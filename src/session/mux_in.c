@@ -53,20 +53,27 @@ static int on_hello(struct mux *m, const struct decoder_out *f, struct mux_event
 	return 0;
 }
 
-static int on_ping(struct mux *m, const struct decoder_out *f, uint64_t now)
+static int on_pong(struct mux *m, uint64_t opaque, uint64_t now, struct mux_event *ev)
+{
+	if (!liveness_answer(&m->liveness, opaque, now))
+		return spend(m, now, "PONGs that answer no PING");
+	if (m->sent == GOAWAY_ANNOUNCED && opaque >= m->goaway_ping)
+		m->sent = GOAWAY_CONCLUDE;
+	if (m->asking && opaque >= m->asked_ping) {
+		m->asking = false;
+		ev->type = MUX_HEARD;
+	}
+	/* Another PING was on its way when they had to ask. */
+	if (m->sent == GOAWAY_ANNOUNCED || m->asking)
+		(void)liveness_ask(&m->liveness, now);
+	return 0;
+}
+
+static int on_ping(struct mux *m, const struct decoder_out *f, uint64_t now, struct mux_event *ev)
 {
 	uint64_t opaque = wire_get_ping(f->p);
-	if (f->header.flags & WIRE_ACK) {
-		if (!liveness_answer(&m->liveness, opaque, now))
-			return spend(m, now, "PONGs that answer no PING");
-		if (m->sent != GOAWAY_ANNOUNCED)
-			return 0;
-		if (opaque >= m->goaway_ping)
-			m->sent = GOAWAY_CONCLUDE;
-		else
-			(void)liveness_ask(&m->liveness, now);
-		return 0;
-	}
+	if (f->header.flags & WIRE_ACK)
+		return on_pong(m, opaque, now, ev);
 	m->pong = opaque; /* the last one is the one that is answered */
 	m->pong_unsent = true;
 	return spend(m, now, "too many PINGs");
@@ -282,7 +289,7 @@ static int on_control(
 	case WIRE_HELLO:
 		return on_hello(m, f, ev);
 	case WIRE_PING:
-		return on_ping(m, f, now);
+		return on_ping(m, f, now, ev);
 	case WIRE_GOAWAY:
 		return on_goaway(m, f, now, ev);
 	case WIRE_LIMITS:

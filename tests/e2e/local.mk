@@ -37,5 +37,6 @@ EXTRA_DIST += \
 	tests/e2e/test_secured_keys.py \
 	tests/e2e/test_secured_peer.py \
 	tests/e2e/test_sessions.py \
+	tests/e2e/test_steady.py \
 	tests/e2e/test_unix.py \
 	tests/e2e/test_wire.py

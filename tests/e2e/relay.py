@@ -3,6 +3,7 @@
 import socket
 import struct
 import threading
+import time
 
 from net import CHUNK, listening_socket, parse, tcp_url
 from wait import DEADLINE, eventually
@@ -68,6 +69,8 @@ class _Connection:
             if limit is not None:
                 data = data[:max(0, limit - self.count[way])]
             self.count[way] += len(data)
+            if relay.delay:
+                time.sleep(relay.delay)
             if not swallow:
                 self._send(sink, data)
             if limit is not None and self.count[way] >= limit:
@@ -112,8 +115,9 @@ class _Connection:
 class Relay:
     """Passes everything on until told otherwise; holding and swallowing work per direction."""
 
-    def __init__(self, target, chunk=None):
+    def __init__(self, target, chunk=None, delay=0):
         self.target = target
+        self.delay = delay  # seconds that what is read waits before it goes on
         self.chunk = chunk  # bytes that move at a time
         self.swallowing = set()  # directions whose bytes are read and forgotten
         self.cut_after, self.cut_way, self.cut_rst = None, UP, True

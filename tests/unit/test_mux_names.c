@@ -147,6 +147,51 @@ START_TEST(token_goes_first)
 }
 END_TEST
 
+/* The PING is behind what waits, and the answer to an older one says nothing. */
+START_TEST(asked_behind_what_was_sent)
+{
+	struct end e;
+	uint64_t now;
+	solo_init(&e, &now, NULL);
+	solo_hello(&e, 10, 4096);
+	end_flush(&e, SIZE_MAX);
+	uint64_t opaque = wire_get_ping(e.out + e.out_len - 8);
+	ck_assert_uint_eq(e.frames[WIRE_PING], 1);
+	mux_ask(e.mux, now);
+	mux_ask(e.mux, now);
+	solo_ping(&e, opaque, true);
+	ck_assert_uint_eq(e.events[MUX_HEARD], 0);
+	mux_goaway(e.mux, WIRE_OK, now);
+	end_flush(&e, SIZE_MAX);
+	ck_assert_uint_eq(e.last[1].type, WIRE_GOAWAY);
+	ck_assert_uint_eq(e.last[0].type, WIRE_PING);
+	ck_assert_uint_eq(e.frames[WIRE_PING], 2);
+	solo_ping(&e, opaque + 1, true);
+	ck_assert_uint_eq(e.events[MUX_HEARD], 1);
+	solo_drain(&e);
+	ck_assert_uint_eq(e.frames[WIRE_GOAWAY], 2);
+	solo_fini(&e);
+}
+END_TEST
+
+START_TEST(heard_once_and_after_it)
+{
+	begin(NULL);
+	ck_assert_int_eq(end_announce(&p.a), 0);
+	mux_ask(p.a.mux, p.now);
+	pair_run(&p);
+	ck_assert_uint_eq(p.b.heard, 1);
+	ck_assert_uint_eq(p.a.events[MUX_HEARD], 1);
+	pair_run(&p);
+	ck_assert_uint_eq(p.a.events[MUX_HEARD], 1);
+	mux_ask(p.a.mux, p.now);
+	pair_run(&p);
+	ck_assert_uint_eq(p.a.events[MUX_HEARD], 2);
+	ck_assert_uint_eq(p.b.events[MUX_HEARD], 0);
+	finish();
+}
+END_TEST
+
 /* The orderly end waits for them, and they do not stand in its way. */
 START_TEST(during_goaway)
 {
@@ -247,6 +292,8 @@ int main(void)
 	tcase_add_test(t, only_to_who_understands);
 	tcase_add_test(t, our_hello_says_that_we_understand);
 	tcase_add_test(t, token_goes_first);
+	tcase_add_test(t, asked_behind_what_was_sent);
+	tcase_add_test(t, heard_once_and_after_it);
 	tcase_add_test(t, during_goaway);
 	tcase_add_test(t, malformed);
 	tcase_add_test(t, work_is_paid);

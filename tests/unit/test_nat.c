@@ -1,6 +1,7 @@
 /* Segments that dial: whole nodes, and a list of names that changes under way. */
 #include "base/err.h"
 #include "base/log.h"
+#include "bus/node_impl.h"
 #include "bus/uplink.h"
 #include "unit/rig.h"
 
@@ -144,6 +145,50 @@ START_TEST(who_waits_is_told_of_whoever_comes)
 }
 END_TEST
 
+/*
+ * A service that a reload takes away stays reachable over links for a moment, comes back as another
+ * in between, and is gone in the end.  Without memory it is gone at once.
+ */
+START_TEST(a_service_leaves)
+{
+	int hub = rig_port(&r);
+	struct node_changes changes;
+	struct rig_node *seg = rig_start(&r, CONF_SEGMENT,
+		"[Cloudbus]\nconnect=tcp://127.0.0.1:%d\n[a]\nserver=tcp://127.0.0.1:9\n", hub);
+	struct node *node = seg->node;
+	const struct directory *leaving = &node->leaving.directory;
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(rig_reload(seg, &changes,
+					 "[Cloudbus]\nconnect=tcp://127.0.0.1:%d\n"
+					 "[b]\nserver=tcp://127.0.0.1:9\n",
+					 hub),
+			0);
+		ck_assert_ptr_null(directory_find(&node->directory, "a", 1));
+		ck_assert_ptr_nonnull(directory_find(leaving, "A", 1));
+		ck_assert_ptr_eq(node->directory.behind, leaving);
+		ck_assert_int_eq(rig_reload(seg, &changes,
+					 "[Cloudbus]\nconnect=tcp://127.0.0.1:%d\n"
+					 "[a]\nserver=tcp://127.0.0.1:9\n",
+					 hub),
+			0);
+		ck_assert_int_eq((int)changes.added, 1);
+		ck_assert_ptr_ne(
+			directory_find(&node->directory, "a", 1), directory_find(leaving, "a", 1));
+	}
+	uint64_t since = clock_now();
+	RIG_UNTIL(&r, list_empty(&node->leaving.gone));
+	ck_assert_uint_ge(clock_now() - since, LEAVING_TIME - CLOCK_SEC / 2);
+	ck_assert_ptr_null(directory_find(leaving, "a", 1));
+	ck_assert_ptr_null(directory_find(leaving, "b", 1));
+	struct egress *e = egress_new(&seg->bus, seg->bus.conf->services);
+	ck_assert_ptr_nonnull(e);
+	r.mem.fail_at = r.mem.calls + 1;
+	leaving_add(&node->leaving, e);
+	ck_assert(e->retired && !e->leaving && list_empty(&node->leaving.gone));
+	rig_turn(&r);
+}
+END_TEST
+
 /* Whichever allocation fails: nothing breaks and nothing leaks. */
 START_TEST(case39_no_memory)
 {
@@ -177,6 +222,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, the_roster_changes);
 	tcase_add_loop_test(tc, who_waits_is_told_of_whoever_comes, 0, 2);
+	tcase_add_test(tc, a_service_leaves);
 	tcase_add_test(tc, case39_no_memory);
 	suite_add_tcase(s, tc);
 	return unit_main(s);
