@@ -538,9 +538,14 @@ START_TEST(old_addresses_stay_in_use_while_servers_fail)
 	ck_assert_int_eq(ask(name), 0);
 	ck_assert_str_eq(addrs(name), "[2001:db8::1] 10.0.0.1");
 	ck_assert_str_eq(dns_failure(name), "Timeout while contacting DNS servers");
-	wait_to_expire(name);
 	RULE(.host = "a.test", A("10.0.0.7"), .ttl = 60);
-	ck_assert_int_eq(ask(name), 0);
+	/* The dropped question may be c-ares' for as long as a round lasts, or more. */
+	uint64_t until = clock_now() + PATIENCE;
+	do {
+		ck_assert_uint_lt(clock_now(), until);
+		wait_to_expire(name);
+		ck_assert_int_eq(ask(name), 0);
+	} while (strcmp(addrs(name), "[2001:db8::1] 10.0.0.1") == 0);
 	ck_assert_str_eq(addrs(name), "[2001:db8::1] 10.0.0.7");
 	ck_assert_str_eq(dns_failure(name), "no failure");
 	dns_unref(name);
