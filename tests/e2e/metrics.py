@@ -2,9 +2,12 @@
 
 import http.client
 import re
+import time
 
 from net import parse
 from wait import DEADLINE, eventually
+
+FRESH = 0.12  # seconds; EXPORTER_RENDERS a second are made
 
 LINE = re.compile(r"([a-z_]+)(?:\{(.*)\})? ([0-9.]+)")
 LABEL = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"')
@@ -16,10 +19,14 @@ class Metrics:
     def __init__(self, bus, node):
         self.url = node.options["metrics"] = bus.address()
         _, address = parse(self.url)
+        self._asked = 0.0
         self._client = bus.keep(http.client.HTTPConnection(*address, timeout=DEADLINE))
 
     def text(self):
+        """What is true now: sooner after the last text than FRESH the same one would come again."""
+        time.sleep(max(0.0, self._asked + FRESH - time.monotonic()))
         self._client.request("GET", "/metrics")
+        self._asked = time.monotonic()
         answer = self._client.getresponse()
         assert answer.status == 200
         return answer.read().decode()
@@ -31,7 +38,7 @@ class Metrics:
             if line.startswith("#"):
                 continue
             name, labels, value = LINE.fullmatch(line).groups()
-            key = (f"{name}".removeprefix("cloudbus_"), frozenset(LABEL.findall(labels or "")))
+            key = (name.removeprefix("cloudbus_"), frozenset(LABEL.findall(labels or "")))
             assert key not in numbers
             numbers[key] = float(value)
         return numbers
@@ -41,4 +48,4 @@ class Metrics:
         return self.all().get((name, frozenset(labels.items())))
 
     def becomes(self, value, name, **labels):
-        eventually(lambda: self(name, **labels) == value, f"{name} {labels} is {value}", every=0.15)
+        eventually(lambda: self(name, **labels) == value, f"{name} {labels} is {value}")

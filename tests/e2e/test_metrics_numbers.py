@@ -197,6 +197,7 @@ def test_reloads_and_the_drain(bus):
     near.becomes(1, "draining")
     assert near("sessions", service="web") == 1
     client.close()
+    assert bus.controller.daemon.wait_exit() == 0
 
 
 def test_questions_to_name_servers(bus):

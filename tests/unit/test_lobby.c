@@ -185,6 +185,7 @@ START_TEST(who_says_nothing_leaves_by_lot)
 		fds[gone] = newcomer;
 		kinds += drawn[gone]++ == 0;
 	}
+	ck_assert_uint_eq(segment->bus.stats.away[STATS_AWAY_REPLACED], ROUNDS);
 	/* Fewer than half of the places in 64 draws: one in 10^17. */
 	ck_assert_int_ge(kinds, DOORMAN_PER_SOURCE / 2);
 	close_all(fds, DOORMAN_PER_SOURCE);
@@ -227,6 +228,7 @@ START_TEST(who_has_proved_himself_keeps_his_place)
 	int newcomer = rig_connect(port);
 	RIG_UNTIL(&r, is_closed(newcomer));
 	close(newcomer);
+	ck_assert_uint_eq(segment->bus.stats.away[STATS_AWAY_SOURCE], 1);
 	for (int i = 0; i < DOORMAN_PER_SOURCE; i++)
 		finish(&callers[i]);
 	for (int i = 0; i < DOORMAN_PER_SOURCE; i++)
@@ -248,6 +250,7 @@ START_TEST(the_queue_does_not_wait_for_the_silent)
 	struct caller last = call();
 	int too_many = rig_connect(port);
 	RIG_UNTIL(&r, is_closed(too_many));
+	ck_assert_uint_eq(segment->bus.stats.away[STATS_AWAY_QUEUE], 1);
 	ck_assert_uint_eq(doorman()->waiting, DOORMAN_QUEUE_PER_SOURCE);
 	finish(&callers[0]);
 	finish(&last);
@@ -291,6 +294,7 @@ START_TEST(a_node_has_so_many_transports_at_an_address)
 		hang_up(&more);
 	}
 	ck_assert_uint_eq(segment->bus.n_transports, CENSUS_OF_PEER);
+	ck_assert_uint_eq(segment->bus.stats.away[STATS_AWAY_NODE], 3);
 	elsewhere = call_at(other_port, &keys);
 	ck_assert(!is_turned_away(&elsewhere));
 	another = call_at(port, &other_keys);
