@@ -250,6 +250,16 @@ static void cut(struct transport *t, int rc)
 			"a record was changed, repeated or left out on the way");
 }
 
+/*
+ * The peer says nothing more, and streams would wait for it, or new ones be led to it:
+ * cloudbus-protocol(7), CLOSE.
+ */
+static bool is_left_behind(const struct transport *t)
+{
+	return secure_is_closed(t->sealed->secure) &&
+	       (!mux_is_going(t->mux) || mux_count(t->mux) > 0);
+}
+
 /* As read_some(), of a secured transport: one read, and all frames of its whole records. */
 static size_t read_sealed(struct transport *t)
 {
@@ -260,6 +270,7 @@ static size_t read_sealed(struct transport *t)
 	if (n > 0) {
 		t->received += (size_t)n;
 		rc = sealed_open(t, &plain, &n_plain);
+		mux_stirs(t->mux, bus_now(t->bus));
 		(void)feed(t, plain, n_plain);
 	}
 	int kept = sealed_rest(t);
@@ -267,6 +278,8 @@ static size_t read_sealed(struct transport *t)
 		return 0;
 	if (n > 0 && (rc < 0 || kept < 0)) {
 		cut(t, rc < 0 ? rc : kept);
+	} else if (n > 0 && is_left_behind(t)) {
+		end(t, STATS_CLOSED_LOST, "CLOSE without goodbye");
 	} else if (n < 0 && error != EAGAIN) {
 		end(t, error == ENOMEM ? STATS_CLOSED_FAILED : STATS_CLOSED_LOST,
 			mux_peer(t->mux) != NULL ? strerror(error) : TOO_EARLY);

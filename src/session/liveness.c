@@ -10,12 +10,19 @@ void liveness_init(struct liveness *l, uint64_t timeout, uint64_t now)
 {
 	if (timeout > LIVENESS_TIMEOUT_MAX)
 		timeout = LIVENESS_TIMEOUT_MAX;
-	*l = (struct liveness){.timeout = timeout, .heard = now, .asked = now, .rtt_since = now};
+	*l = (struct liveness){
+		.timeout = timeout, .heard = now, .known = now, .asked = now, .rtt_since = now};
 }
 
 void liveness_heard(struct liveness *l, uint64_t now)
 {
-	l->heard = now;
+	l->heard = l->known = now;
+}
+
+void liveness_stirs(struct liveness *l, uint64_t now)
+{
+	if (now - l->known < LIVENESS_TRUST * l->timeout)
+		l->heard = now;
 }
 
 bool liveness_ask(struct liveness *l, uint64_t now)

@@ -15,6 +15,7 @@
 struct liveness {
 	uint64_t timeout;   /* microseconds without a byte until dead */
 	uint64_t heard;     /* when the last byte came */
+	uint64_t known;     /* when one came that is known to be the peer's */
 	uint64_t asked;     /* when the last PING was made */
 	uint64_t opaque;    /* what it carries; 0: none was made yet */
 	bool unsent;        /* it is made, but not yet on its way */
@@ -30,6 +31,15 @@ void liveness_init(struct liveness *l, uint64_t timeout, uint64_t now);
 
 /* Bytes came. */
 void liveness_heard(struct liveness *l, uint64_t now);
+
+/*
+ * Bytes came that may turn out not to be the peer's: a part of a record, whose tag is not
+ * there.  They count like others, but no longer than LIVENESS_TRUST times the timeout since
+ * liveness_heard(): else whoever can write into the connection could keep a dead peer alive,
+ * a byte at a time, for as long as the longest record lasts.
+ */
+enum { LIVENESS_TRUST = 10 };
+void liveness_stirs(struct liveness *l, uint64_t now);
 
 /* Makes a PING unless one is outstanding.  Whether one was made. */
 bool liveness_ask(struct liveness *l, uint64_t now);

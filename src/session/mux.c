@@ -113,6 +113,11 @@ uint32_t mux_pending_frame(const struct mux *m)
 	return m->decoder.header.length;
 }
 
+void mux_stirs(struct mux *m, uint64_t now)
+{
+	liveness_stirs(&m->liveness, now);
+}
+
 bool mux_took(struct mux *m, uint32_t n, uint64_t now)
 {
 	struct mux_stream *s = m->data;

@@ -98,6 +98,9 @@ struct mux_stream *mux_pending(const struct mux *m, uint32_t *n);
 /* Bytes of payload in the DATA frame that mux_pending() tells of, from its first to its last. */
 uint32_t mux_pending_frame(const struct mux *m);
 
+/* A part of a record came: as liveness_stirs(). */
+void mux_stirs(struct mux *m, uint64_t now);
+
 /*
  * The driver took n <= pending bytes of payload from the socket itself; mux_consumed()
  * follows when they have left for good.  Whether the stream's FIN came with the last of

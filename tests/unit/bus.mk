@@ -110,6 +110,14 @@ tests_unit_test_lobby_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_lobby_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_lobby_LDADD = $(BUS_TEST_LIBS)
 
+check_PROGRAMS += tests/unit/test_sealed
+TESTS += tests/unit/test_sealed
+tests_unit_test_sealed_SOURCES = tests/unit/test_sealed.c $(BUS_RIG) \
+	tests/unit/cluster.c tests/unit/cluster.h tests/unit/fast.c tests/unit/fast.h
+tests_unit_test_sealed_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_sealed_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_sealed_LDADD = $(BUS_TEST_LIBS)
+
 check_PROGRAMS += tests/unit/test_nat
 TESTS += tests/unit/test_nat
 tests_unit_test_nat_SOURCES = tests/unit/test_nat.c $(BUS_RIG)

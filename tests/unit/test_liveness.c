@@ -55,6 +55,34 @@ START_TEST(case_24_late_pong_does_not_kill)
 }
 END_TEST
 
+/* Bytes of which nobody knows whose they are keep it alive for so long, and not a year. */
+START_TEST(case_24_parts_of_a_record_count_for_a_while)
+{
+	struct liveness l = fresh(0);
+	uint64_t now = 0, step = TIMEOUT / 2;
+	while (now + step < LIVENESS_TRUST * TIMEOUT) {
+		now += step;
+		ck_assert_int_eq(liveness_tick(&l, now), 0);
+		liveness_stirs(&l, now);
+	}
+	uint64_t last = now;
+	while (now < last + TIMEOUT) {
+		ck_assert_int_eq(liveness_tick(&l, now), 0);
+		now += step;
+		liveness_stirs(&l, now);
+	}
+	ck_assert_int_eq(liveness_tick(&l, now), ERR_TIMEOUT);
+	/* One that is known begins it anew. */
+	l = fresh(0);
+	for (now = 0; now < 100 * TIMEOUT; now += step) {
+		ck_assert_int_eq(liveness_tick(&l, now), 0);
+		liveness_stirs(&l, now);
+		if (now % (8 * TIMEOUT) == 0)
+			liveness_heard(&l, now);
+	}
+}
+END_TEST
+
 /* A tick at the deadline moves the deadline, always. */
 START_TEST(deadlines_advance)
 {
@@ -149,6 +177,7 @@ int main(void)
 	TCase *t = tcase_create("all");
 	tcase_add_test(t, case_23_dead_by_lack_of_bytes);
 	tcase_add_test(t, case_24_late_pong_does_not_kill);
+	tcase_add_test(t, case_24_parts_of_a_record_count_for_a_while);
 	tcase_add_test(t, deadlines_advance);
 	tcase_add_test(t, endless_timeout_does_not_wrap);
 	tcase_add_test(t, only_the_answer_answers);
