@@ -101,14 +101,30 @@ void offers_turn(struct offer *o)
 	list_append(&o->name->list, &o->of_name);
 }
 
+static void leave_name(struct offer *o)
+{
+	list_remove(&o->of_name);
+	o->name->n_offers--;
+}
+
+static void join_name(struct offer *o)
+{
+	list_append(&o->name->list, &o->of_name);
+	o->name->n_offers++;
+	list_each (node, &o->name->watchers) {
+		struct offers_watch *w = container_of(node, struct offers_watch, node);
+		w->up(w);
+	}
+}
+
 void offers_drop(struct offer *o)
 {
 	struct offerer *by = o->by;
 	struct offers *of = by->offers;
 	hash_remove(&of->pairs, &o->node);
 	list_remove(&o->of_one);
-	list_remove(&o->of_name);
-	o->name->n_offers--;
+	if (!by->shelved)
+		leave_name(o);
 	by->n--;
 	by->changed = true;
 	of->n--;
@@ -129,15 +145,11 @@ static int add(struct offerer *by, struct offers_name *name)
 	o->name = name;
 	o->version = by->version;
 	list_append(&by->list, &o->of_one);
-	list_append(&name->list, &o->of_name);
-	name->n_offers++;
 	by->n++;
 	by->changed = true;
 	of->n++;
-	list_each (node, &name->watchers) {
-		struct offers_watch *w = container_of(node, struct offers_watch, node);
-		w->up(w);
-	}
+	if (!by->shelved)
+		join_name(o);
 	return 0;
 }
 
@@ -154,6 +166,25 @@ void offerer_clear(struct offerer *by)
 	for (struct list *node; (node = list_first(&by->list)) != NULL;)
 		offers_drop(container_of(node, struct offer, of_one));
 	by->version = 0;
+	by->shelved = false;
+}
+
+void offerer_shelve(struct offerer *by)
+{
+	if (by->shelved)
+		return;
+	by->shelved = true;
+	list_each (node, &by->list)
+		leave_name(container_of(node, struct offer, of_one));
+}
+
+void offerer_bring_back(struct offerer *by)
+{
+	if (!by->shelved)
+		return;
+	by->shelved = false;
+	list_each (node, &by->list)
+		join_name(container_of(node, struct offer, of_one));
 }
 
 bool offerer_begin(struct offerer *by, uint32_t version)

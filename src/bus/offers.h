@@ -7,6 +7,8 @@
  *
  * What an offerer announces has a version (cloudbus-protocol(7), ANNOUNCE): the names that
  * the present one has named are marked, and at the end of a whole list the others go.
+ *
+ * An offerer may be shelved: its list is kept, and kept up to date, but no name leads to it.
  */
 #ifndef CB_BUS_OFFERS_H
 #define CB_BUS_OFFERS_H
@@ -34,6 +36,7 @@ struct offerer {
 	size_t n;
 	uint32_t version; /* the highest seen */
 	bool changed;     /* something came or went; the owner's to clear */
+	bool shelved;     /* no name leads to it */
 };
 
 /* A name that is asked for or served. */
@@ -56,7 +59,7 @@ struct offers_watch {
 /* One offerer serves one name. */
 struct offer {
 	struct hash_node node;
-	struct list of_one, of_name;
+	struct list of_one, of_name; /* the latter unless its offerer is shelved */
 	struct offerer *by;
 	struct offers_name *name;
 	uint32_t version; /* marked: it is the offerer's */
@@ -86,8 +89,12 @@ void offers_drop(struct offer *o);
 /* Serves nothing yet, in version 0. */
 void offerer_init(struct offerer *by, struct offers *of);
 
-/* Serves nothing any more, and begins anew with version 0. */
+/* Serves nothing any more, and begins anew with version 0; it is not shelved. */
 void offerer_clear(struct offerer *by);
+
+/* Whether names lead to it; watchers are told of one that comes back.  Cannot fail. */
+void offerer_shelve(struct offerer *by);
+void offerer_bring_back(struct offerer *by);
 
 /* What follows is of this version.  False where a newer one has come already. */
 bool offerer_begin(struct offerer *by, uint32_t version);

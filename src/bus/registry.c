@@ -7,6 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A node may have several processes, of which the latest to announce names serves them. */
+enum standing {
+	IN_FORCE,
+	SHELVED,  /* a newer one has taken over, from this one; its list is kept */
+	FORGOTTEN /* the same, and it is not: one list more of a node is enough */
+};
+
 /* One process. */
 struct peer {
 	struct hash_node node, named;
@@ -14,10 +21,10 @@ struct peer {
 	struct list ready, leaving; /* struct lane; of those ready, whose turn is next first */
 	struct offerer offerer;
 	unsigned complaints;
-	bool superseded; /* a newer process of the same node has come */
-	bool spoke;      /* it has announced something since it came up */
-	bool listed;     /* its whole list was there once */
-	bool overfull;   /* and said so */
+	enum standing standing;
+	bool spoke;    /* it has announced something since it came up */
+	bool listed;   /* its whole list was there once */
+	bool overfull; /* and said so */
 	uint8_t instance[WIRE_ID];
 	char *node_name; /* authenticated, or NULL */
 	char text[NAME_ROOM + ADDR_TEXT_MAX + 4];
@@ -142,20 +149,26 @@ static bool leave(struct lane *lane)
 /* Newer sessions go to the newer process of the node; older ones stay where they are. */
 static void supersede(struct peer *old)
 {
-	if (old->superseded || list_empty(&old->ready))
+	if (old->standing == FORGOTTEN || list_empty(&old->ready))
 		return;
-	log_notice("segment %s: a newer process of it takes over", old->text);
-	old->superseded = true;
-	offerer_clear(&old->offerer);
+	if (old->standing == IN_FORCE)
+		log_notice("segment %s: a newer process of it takes over", old->text);
+	if (old->standing == IN_FORCE && old->spoke) {
+		old->standing = SHELVED;
+		offerer_shelve(&old->offerer);
+	} else {
+		old->standing = FORGOTTEN;
+		offerer_clear(&old->offerer);
+	}
 }
 
 /*
- * The newer process is gone, and what the older one serves is not known any more: its links
- * are ended, so that it dials and announces anew.
+ * What it serves is not known any more: its links are ended, so that it dials and announces
+ * anew.
  */
 static void recall(struct peer *old)
 {
-	if (!old->superseded || list_empty(&old->ready))
+	if (old->standing != FORGOTTEN || list_empty(&old->ready))
 		return;
 	log_notice("segment %s: the newer process of it is gone; it is to come back", old->text);
 	for (struct list *node; (node = list_first(&old->ready)) != NULL;) {
@@ -177,23 +190,48 @@ static void each_other_of_the_node(const struct peer *peer, void (*what)(struct 
 	}
 }
 
+/* Another process of the node that has announced its names, and has that standing; or NULL. */
+static struct peer *other_of_the_node(const struct peer *peer, enum standing standing)
+{
+	if (peer->node_name == NULL)
+		return NULL;
+	for (struct hash_node *node = hash_find(&peer->reg->nodes, peer->named.hash); node != NULL;
+		node = hash_find_next(node)) {
+		struct peer *other = container_of(node, struct peer, named);
+		if (other != peer && strcmp(other->node_name, peer->node_name) == 0 &&
+			other->standing == standing && other->spoke)
+			return other;
+	}
+	return NULL;
+}
+
 static void comes_up(struct peer *peer)
 {
 	log_notice("segment %s: up", peer->text);
-	peer->superseded = false;
+	peer->standing = IN_FORCE;
 }
 
 /* Only now, as until then the older process serves what the newer one has not named yet. */
 static void first_names(struct peer *peer)
 {
 	peer->spoke = true;
-	each_other_of_the_node(peer, supersede);
+	if (peer->standing == IN_FORCE)
+		each_other_of_the_node(peer, supersede);
 }
 
 static void goes_down(struct peer *peer)
 {
-	if (!peer->superseded)
+	if (peer->standing != IN_FORCE || other_of_the_node(peer, IN_FORCE) != NULL)
+		return;                                      /* another one serves */
+	struct peer *old = other_of_the_node(peer, SHELVED); /* the only one */
+	if (old == NULL) {
 		each_other_of_the_node(peer, recall);
+		return;
+	}
+	log_notice("segment %s: the newer process of it is gone; it serves %zu services again",
+		old->text, old->offerer.n);
+	old->standing = IN_FORCE;
+	offerer_bring_back(&old->offerer);
 }
 
 /* --- what is announced ------------------------------------------------------------------------ */
@@ -242,7 +280,7 @@ static void on_announce(struct transport *t, const struct wire_announce *v)
 	const struct lane *lane = t->aside;
 	struct wire_announce rest = *v;
 	struct wire_name name;
-	if (lane == NULL || !lane->ready || lane->peer->superseded)
+	if (lane == NULL || !lane->ready || lane->peer->standing == FORGOTTEN)
 		return;
 	struct peer *peer = lane->peer;
 	if (!offerer_begin(&peer->offerer, v->version))

@@ -789,9 +789,11 @@ def test_a_newer_process_of_a_node_takes_over(bus):
     assert client.recv_exactly(3) == b"old"
 
 
-def test_the_older_process_of_a_node_comes_back_when_the_newer_is_gone(bus):
+@pytest.mark.parametrize("end", ["kill", "terminate"])
+def test_the_older_process_of_a_node_serves_again_when_the_newer_is_gone(bus, end):
+    """It was up all the while: its link stays, and no client is refused once that is known."""
     hub = secured(bus)
-    url = hub.service("web")
+    url, extra = hub.service("web"), hub.service("extra")
     listeners = [bus.listen() for _ in range(2)]
     nodes = [dialler(bus, hub, web=listener) for listener in listeners]
     bus.secure(nodes[0])
@@ -802,10 +804,44 @@ def test_the_older_process_of_a_node_comes_back_when_the_newer_is_gone(bus):
         eventually(lambda times=times: len(bus.controller.daemon.logged_all(
             r"serves 1 services")) == times, "its list")
     bus.controller.daemon.wait_log(r"a newer process of it takes over")
+    # What changes on the older one meanwhile is not forgotten, and counts for nobody yet.
+    added = bus.listen()
+    nodes[0].section("extra", None, added.url)
+    nodes[0].reload()
+    bus.refused(extra)
+    getattr(nodes[1].daemon, end)()
+    bus.controller.daemon.wait_log(r"the newer process of it is gone; it serves . services again")
+    for _ in range(20):
+        client, server = bus.connect(url), listeners[0].accept()
+        client.send(b"older")
+        assert server.recv_exactly(5) == b"older"
+    client, server = bus.connect(extra), added.accept()
+    client.send(b"added")
+    assert server.recv_exactly(5) == b"added"
+    assert len(nodes[0].daemon.logged_all(r"link \S+: up")) == 1
+
+
+def test_only_the_latest_of_three_processes_is_followed_by_the_one_before_it(bus):
+    hub = secured(bus)
+    url = hub.service("web")
+    listeners = [bus.listen() for _ in range(3)]
+    nodes = [dialler(bus, hub, web=listener) for listener in listeners]
+    bus.secure(nodes[0])
+    bus.controller.start()
+    for times, node in enumerate(nodes, 1):
+        node.options.update(bus.keys.options(nodes[0].name))
+        node.start()
+        eventually(lambda times=times: len(bus.controller.daemon.logged_all(
+            r": serves 1 services")) == times, "its list")
+    nodes[2].daemon.kill()
+    bus.controller.daemon.wait_log(r"it serves 1 services again")
+    for _ in range(3):
+        bus.connect(url).send(b"n")
+        assert listeners[1].accept().recv_exactly(1) == b"n"
+    # The first one's list was not kept: it comes back.
     nodes[1].daemon.kill()
-    bus.controller.daemon.wait_log(r"the newer process of it is gone")
-    eventually(lambda: len(bus.controller.daemon.logged_all(r"serves 1 services")) == 3,
-               "the older one's list")
-    client, server = bus.connect(url), listeners[0].accept()
-    client.send(b"older")
-    assert server.recv_exactly(5) == b"older"
+    bus.controller.daemon.wait_log(r"it is to come back")
+    eventually(lambda: len(bus.controller.daemon.logged_all(r": serves 1 services")) == 4,
+               "the first one's list")
+    bus.connect(url).send(b"n")
+    assert listeners[0].accept().recv_exactly(1) == b"n"

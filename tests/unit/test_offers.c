@@ -110,6 +110,42 @@ START_TEST(who_watches_is_told)
 }
 END_TEST
 
+/* Its list is kept and changes, but no name leads to it. */
+START_TEST(one_on_the_shelf)
+{
+	struct counter c = {.watch = {.up = on_up}};
+	struct offers_name *name = offers_ref(&of, "a", 1);
+	offers_watch(name, &c.watch);
+	ck_assert_int_eq(serve(&by[0], "a", false), 0);
+	ck_assert_int_eq(serve(&by[0], "b", false), 0);
+	ck_assert_int_eq(serve(&by[1], "a", false), 0);
+	ck_assert_int_eq(c.n, 2);
+	offerer_shelve(&by[0]);
+	offerer_shelve(&by[0]);
+	ck_assert_uint_eq(count("a"), 1);
+	ck_assert_uint_eq(count("b"), 0);
+	ck_assert_uint_eq(by[0].n, 2);
+	struct wire_name gone = name_of("b");
+	offerer_withdraw(&by[0], &gone);
+	ck_assert_int_eq(serve(&by[0], "c", false), 0);
+	ck_assert_uint_eq(count("c"), 0);
+	ck_assert_int_eq(c.n, 2);
+	offerer_bring_back(&by[0]);
+	offerer_bring_back(&by[0]);
+	ck_assert_int_eq(c.n, 3);
+	ck_assert_uint_eq(count("a"), 2);
+	ck_assert_uint_eq(count("b"), 0);
+	ck_assert_uint_eq(count("c"), 1);
+	/* Cleared from there, it begins anew. */
+	offerer_shelve(&by[0]);
+	offerer_clear(&by[0]);
+	ck_assert_int_eq(serve(&by[0], "c", false), 0);
+	ck_assert_uint_eq(count("c"), 1);
+	offers_unwatch(&c.watch);
+	offers_unref(&of, name);
+}
+END_TEST
+
 START_TEST(turns)
 {
 	struct offers_name *name = offers_ref(&of, "a", 1);
@@ -202,6 +238,7 @@ int main(void)
 	tcase_add_test(t, names_are_folded);
 	tcase_add_test(t, a_name_outlives_its_offers);
 	tcase_add_test(t, who_watches_is_told);
+	tcase_add_test(t, one_on_the_shelf);
 	tcase_add_test(t, turns);
 	tcase_add_test(t, versions);
 	tcase_add_test(t, limits);
