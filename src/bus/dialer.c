@@ -152,8 +152,14 @@ static void on_heard(struct transport *t)
 static void on_worn(struct transport *t)
 {
 	struct dialer *d = t->owner;
-	if (!*d->stopped && is_ready(d, t))
+	if (*d->stopped || !is_ready(d, t))
+		return;
+	forget_backoff(d);
+	/* A peer that is never content with the keys it has is not dialled without a pause. */
+	if (bus_now(d->bus) - d->ready_at >= DIALER_LASTED)
 		replace_worn(d, t);
+	else if (d->next == NULL && !is_dialling(d) && !timer_is_set(&d->retry))
+		retry_later(d);
 }
 
 static void on_open(struct transport *t, struct mux_stream *stream, const struct wire_open *open)

@@ -60,7 +60,10 @@ static const char *why_not(
 	return NULL;
 }
 
-/* One line with both nodes, the service and the reason. */
+/*
+ * One line with both nodes, the service and the reason.  Each is judged by the token that the other
+ * has, so that both sides come to the same.
+ */
 static bool judge(const struct transport *t, const struct token *opener, const struct token *server,
 	const char *name, size_t n)
 {
@@ -78,8 +81,8 @@ bool guard_admits(const struct transport *t, const struct wire_open *open)
 {
 	if (t->sealed == NULL)
 		return true;
-	bool may = judge(t, secure_peer(t->sealed->secure), own_token(t->bus->guard), open->name,
-		open->name_len);
+	const struct secure *s = t->sealed->secure;
+	bool may = judge(t, secure_peer(s), secure_own(s), open->name, open->name_len);
 	t->bus->stats.forbidden[STATS_ACCEPTED] += !may;
 	return may;
 }
@@ -88,7 +91,8 @@ bool guard_may_open(const struct transport *t, const char *name, size_t n)
 {
 	if (t->sealed == NULL)
 		return true;
-	bool may = judge(t, own_token(t->bus->guard), secure_peer(t->sealed->secure), name, n);
+	const struct secure *s = t->sealed->secure;
+	bool may = judge(t, secure_own(s), secure_peer(s), name, n);
 	t->bus->stats.forbidden[STATS_DIALLED] += !may;
 	return may;
 }
@@ -97,7 +101,8 @@ bool guard_believes(const struct transport *t, const char *name, size_t n)
 {
 	if (t->sealed == NULL)
 		return true;
-	const struct token *own = own_token(t->bus->guard), *peer = secure_peer(t->sealed->secure);
+	const struct token *own = secure_own(t->sealed->secure);
+	const struct token *peer = secure_peer(t->sealed->secure);
 	return strcmp(own->customer, peer->customer) == 0 && token_may_serve(peer, name, n);
 }
 
@@ -243,19 +248,6 @@ static bool end_if_revoked(struct transport *t)
 	return is;
 }
 
-/*
- * A peer that has accepted and changed its key cannot say so here: before its old token ends it is
- * dialled anew, once, so that there is no moment without a link.
- */
-static void watch_end(struct transport *t, int64_t now)
-{
-	int64_t left = secure_peer(t->sealed->secure)->expires - now;
-	if (t->sealed->lasted || left > GUARD_REDIAL_BEFORE || t->ops->worn == NULL)
-		return;
-	t->sealed->lasted = t->sealed->stale = true;
-	t->ops->worn(t);
-}
-
 /* Only the times: what it says was believed.  And the list: there may have been no memory. */
 static void watch_peer(struct transport *t, int64_t now)
 {
@@ -268,7 +260,6 @@ static void watch_peer(struct transport *t, int64_t now)
 		return;
 	}
 	pardon(t); /* a clock was set */
-	watch_end(t, now);
 	if (is_near_its_end(token, now, &t->sealed->warned))
 		log_debug("transport %s (%s): its token expires %s", name_of(t),
 			addr_format(&t->peer, text), time_left(left, token->expires - now));
@@ -305,11 +296,16 @@ static void watch_locked(struct guard *g)
 		(uintmax_t)limit.rlim_cur >> 10);
 }
 
-/* Our key is another one, to which links that are up cannot change: they are replaced. */
-static void renew_key(struct transport *t)
+/*
+ * We have another key, name or customer, to which a link that is up cannot change: it is made
+ * anew, by the side that has dialled it.
+ */
+static void watch_identity(struct transport *t)
 {
-	t->sealed->stale = !secure_is_current(t->sealed->secure, &t->bus->guard->keyring);
-	if (t->sealed->stale && t->ops->worn != NULL)
+	if (t->sealed->stale || secure_is_current(t->sealed->secure, &t->bus->guard->keyring))
+		return;
+	t->sealed->stale = true;
+	if (t->ops->worn != NULL)
 		t->ops->worn(t);
 }
 
@@ -346,9 +342,20 @@ void guard_ready(struct transport *t)
 	watch_locked(t->bus->guard);
 	tell(t);
 	watch_sooner(t);
-	if (t->sealed != NULL) /* another would have no more time left */
-		t->sealed->lasted =
-			secure_peer(t->sealed->secure)->expires - wall_now() <= GUARD_REDIAL_BEFORE;
+	watch_identity(t); /* a reload may have come during its handshake */
+}
+
+/* As watch_identity(), of the peer. */
+static void hears_of_another(struct transport *t)
+{
+	char addr[ADDR_TEXT_MAX];
+	if (t->sealed->stale || t->ops->worn == NULL)
+		return;
+	log_notice("transport %s (%s): its node has another key, name or customer now: a link made "
+		   "anew takes its place",
+		name_of(t), addr_format(&t->peer, addr));
+	t->sealed->stale = true;
+	t->ops->worn(t);
 }
 
 bool guard_renew(struct transport *t, const uint8_t *text, size_t n)
@@ -361,10 +368,10 @@ bool guard_renew(struct transport *t, const uint8_t *text, size_t n)
 	if (rc == 0) {
 		log_info("transport %s (%s): took its fresh token", name_of(t), addr);
 		t->sealed->warned = 0;
-		t->sealed->lasted = false;
-		t->sealed->stale = !secure_is_current(t->sealed->secure, &t->bus->guard->keyring);
 		pardon(t);
 		watch_sooner(t);
+	} else if (rc == SECURE_ANOTHER) {
+		hears_of_another(t);
 	} else if (rc != ERR_NOTFOUND) {
 		log_warning("transport %s (%s): its fresh token is refused, the old one stays: %s",
 			name_of(t), addr, why);
@@ -395,11 +402,12 @@ static void adopted(struct guard *g, unsigned changes, int64_t now)
 		g->warned = 0;
 		g->told = false;
 	}
-	if (changes & KEYRING_IDENTITY)
-		log_notice("%s: a new key; links are made anew with it, and sessions that run stay "
-			   "on the "
+	if (changes & (KEYRING_IDENTITY | KEYRING_NAME))
+		log_notice("%s: %s; links are made anew with it, and sessions that run stay on the "
 			   "old ones",
-			g->keyring.source.identity);
+			changes & KEYRING_IDENTITY ? g->keyring.source.identity
+						   : g->keyring.source.token,
+			changes & KEYRING_IDENTITY ? "a new key" : "another name or customer");
 	else if (changes & KEYRING_TOKEN)
 		log_notice("%s: a fresh token is in force", g->keyring.source.token);
 	watch_locked(g);
@@ -409,8 +417,8 @@ static void adopted(struct guard *g, unsigned changes, int64_t now)
 			continue;
 		tell(t);
 		judge_anew(t, now);
-		if ((changes & KEYRING_IDENTITY) && !t->dead)
-			renew_key(t);
+		if (!t->dead)
+			watch_identity(t);
 	}
 }
 

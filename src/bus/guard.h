@@ -16,7 +16,6 @@
 
 #define GUARD_INTERVAL (10 * CLOCK_SEC) /* between two looks at all tokens */
 enum {
-	GUARD_REDIAL_BEFORE = 60, /* seconds to a peer's token's end: we dial it anew, once; */
 	GUARD_WARN_BEFORE = 14 * 86400, /* seconds to a token's end: it is said from then on, */
 	GUARD_WARN_AGAIN = 86400,       /* once in so many */
 	GUARD_LOOK_MAX = 3600,          /* seconds between two looks for a fresh token, */

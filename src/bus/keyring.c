@@ -125,6 +125,8 @@ int keyring_reload(struct keyring *k, int64_t now, unsigned *changes, char why[s
 	bool same_token =
 		a->token_n == b->token_n && memcmp(a->token_text, b->token_text, b->token_n) == 0;
 	bool same_key = memcmp(a->identity.public, b->identity.public, KEYFILE_KEY) == 0;
+	bool same_name = strcmp(a->token->node, b->token->node) == 0 &&
+			 strcmp(a->token->customer, b->token->customer) == 0;
 	set->generation = k->now->generation + (same_token ? 0 : 1);
 	move_list(b, a);
 	if (adopt(k, set) != 0) {
@@ -132,7 +134,8 @@ int keyring_reload(struct keyring *k, int64_t now, unsigned *changes, char why[s
 		keyring_drop(set);
 		return why_say(why, ERR_NOMEM, "out of memory");
 	}
-	*changes = (same_token ? 0u : KEYRING_TOKEN) | (same_key ? 0u : KEYRING_IDENTITY);
+	*changes = (same_token ? 0u : KEYRING_TOKEN) | (same_key ? 0u : KEYRING_IDENTITY) |
+		   (same_name ? 0u : KEYRING_NAME);
 	return 0;
 }
 

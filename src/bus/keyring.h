@@ -47,6 +47,7 @@ int keyring_init(
 enum keyring_change {
 	KEYRING_TOKEN = 1 << 0,    /* our token */
 	KEYRING_IDENTITY = 1 << 1, /* our key */
+	KEYRING_NAME = 1 << 2,     /* our name or customer */
 };
 
 /*

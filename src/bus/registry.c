@@ -242,8 +242,10 @@ static void complain(struct peer *peer, const struct wire_name *name)
 	if (peer->complaints == REGISTRY_COMPLAINTS)
 		return;
 	bool last = ++peer->complaints == REGISTRY_COMPLAINTS;
-	log_warning("segment %s: may not serve [%.*s]: its token does not say so%s", peer->text,
-		name->n, name->name, last ? "; further names are refused silently" : "");
+	log_warning("segment %s: may not serve [%.*s]: its token does not say so, or "
+		    "is of another customer%s",
+		peer->text, name->n, name->name,
+		last ? "; further names are refused silently" : "");
 }
 
 static void overfull(struct peer *peer, const char *why)
@@ -258,6 +260,8 @@ static void serve(
 {
 	if (!guard_believes(t, name->name, name->n)) {
 		complain(peer, name);
+		/* An older transport of it, of another customer, may have been believed. */
+		offerer_withdraw(&peer->offerer, name);
 		return;
 	}
 	int rc = offerer_serve(&peer->offerer, name, whole);

@@ -35,8 +35,7 @@ struct sealed {
 	size_t n_kept;
 	int64_t warned; /* when its token's end was last warned of */
 	bool expelled;  /* its token has expired, and it was told to go */
-	bool lasted; /* its token's end was seen coming, and a transport asked for in its place */
-	bool stale;  /* of an older key of this node's, or soon without a valid token */
+	bool stale;     /* one made anew would be of another key, name or customer of either node */
 	bool said_close; /* CLOSE is staged or sent */
 };
 

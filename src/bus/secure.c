@@ -40,8 +40,9 @@ struct secure {
 	size_t peer_text_n;
 	enum secure_fault fault;
 	bool proven, keyed, closed;
-	unsigned generation;      /* of our token that the peer has */
-	uint8_t own[KEYFILE_KEY]; /* our key, as the peer knows it */
+	bool dialled;             /* by us */
+	unsigned generation;      /* of our token that the peer was sent last */
+	struct token *own;        /* our token, as the peer has it */
 	uint8_t key[KEYFILE_KEY]; /* the peer's, once `keyed` */
 	char name[sizeof "node " + NAME_MAX_BYTES];
 };
@@ -73,6 +74,7 @@ void secure_free(struct secure *s)
 	record_free(s->tx);
 	record_free(s->rx);
 	token_free(s->peer, s->mem);
+	token_free(s->own, s->mem);
 	mem_free(s->mem, s->peer_text);
 	mem_free(s->mem, s);
 }
@@ -118,7 +120,7 @@ static int present_token(struct secure *s)
 	const struct credentials *c = t->keys->credentials;
 	size_t n;
 	s->generation = t->keys->generation;
-	memcpy(s->own, c->identity.public, KEYFILE_KEY);
+	s->own = token_hold(c->token);
 	int rc = noise_create(t->noise, (const uint8_t *)c->token_text, c->token_n,
 		t->out + SUITE_LENGTH, sizeof t->out - SUITE_LENGTH, &n);
 	if (rc != 0)
@@ -148,6 +150,7 @@ int secure_new(struct secure **out, const struct secure_setup *setup, char why[s
 	locked_look(setup->keyring->kit.locked, t->noise, sizeof *t->noise);
 	s->mem = setup->mem;
 	s->talk = t;
+	s->dialled = setup->side == NOISE_INITIATOR;
 	t->keys = keyring_hold(setup->keyring);
 	t->keyring = setup->keyring;
 	t->door = setup->door;
@@ -398,16 +401,21 @@ const char *secure_peer_name(const struct secure *s)
 	return s->peer != NULL ? s->name : "the peer";
 }
 
+const struct token *secure_own(const struct secure *s)
+{
+	return s->own;
+}
+
 bool secure_is_current(const struct secure *s, const struct keyring *k)
 {
-	return memcmp(s->own, k->now->credentials->identity.public, KEYFILE_KEY) == 0;
+	return token_same_node(s->own, k->now->credentials->token);
 }
 
 const char *secure_news(const struct secure *s, const struct keyring *k, size_t *n)
 {
 	const struct credentials *c = k->now->credentials;
 	*n = c->token_n;
-	if (s->generation == k->now->generation || !secure_is_current(s, k))
+	if (s->generation == k->now->generation || (s->dialled && !secure_is_current(s, k)))
 		return NULL;
 	return c->token_text;
 }
@@ -415,13 +423,16 @@ const char *secure_news(const struct secure *s, const struct keyring *k, size_t 
 void secure_told(struct secure *s, const struct keyring *k)
 {
 	s->generation = k->now->generation;
+	if (!secure_is_current(s, k))
+		return;
+	token_free(s->own, s->mem);
+	s->own = token_hold(k->now->credentials->token);
 }
 
 static int admit_again(const struct secure *s, struct token **out, const struct keyring *k,
 	const struct credentials_peer *text, char *why)
 {
 	struct credentials_peer peer = *text;
-	peer.key = s->key;
 	peer.role = s->peer->role;
 	return credentials_admit(out, k->now->credentials, &peer, s->mem, why);
 }
@@ -436,10 +447,8 @@ int secure_renew(struct secure *s, const struct keyring *k, const uint8_t *text,
 	int rc = admit_again(s, &fresh, k, &peer, why);
 	if (rc != 0)
 		return rc;
-	if (strcmp(fresh->node, s->peer->node) != 0)
-		rc = why_say(why, ERR_INVALID, "it is for another node");
-	else if (strcmp(fresh->customer, s->peer->customer) != 0)
-		rc = why_say(why, ERR_INVALID, "it is for another customer");
+	if (!token_same_node(fresh, s->peer))
+		rc = SECURE_ANOTHER;
 	char *copy = rc == 0 ? mem_strndup(s->mem, (const char *)text, n) : NULL;
 	if (rc == 0 && copy == NULL)
 		rc = why_say(why, ERR_NOMEM, "out of memory");
@@ -459,7 +468,8 @@ int secure_judge(
 	const struct secure *s, const struct keyring *k, int64_t now, char why[static WHY_MAX])
 {
 	struct token *again = NULL;
-	struct credentials_peer peer = {.text = s->peer_text, .text_n = s->peer_text_n, .now = now};
+	struct credentials_peer peer = {
+		.text = s->peer_text, .text_n = s->peer_text_n, .key = s->key, .now = now};
 	int rc = admit_again(s, &again, k, &peer, why);
 	token_free(again, s->mem);
 	return rc;

@@ -29,7 +29,7 @@ struct secure_door {
 };
 
 struct secure_setup {
-	struct mem *mem;
+	struct mem *mem;                /* the keyring's too */
 	struct keyring *keyring;        /* outlives it, and has the memory for its keys */
 	enum noise_side side;           /* the one that dialled is NOISE_INITIATOR */
 	enum token_role peer;           /* what the peer's token must say */
@@ -89,21 +89,28 @@ const uint8_t *secure_peer_key(const struct secure *s);
 /* "node NAME", or "the peer" before the name is proved. */
 const char *secure_peer_name(const struct secure *s);
 
-/* Whether the key that the peer knows us by is that of the present set. */
+/* Our token as the peer has it: what it judges us by.  NULL before it was sent. */
+const struct token *secure_own(const struct secure *s);
+
+/* Whether that is of the node that the present set is of: the same key, name and customer. */
 bool secure_is_current(const struct secure *s, const struct keyring *k);
 
 /*
  * Our token of the present set, and its length in *n, where the peer does not have it yet and
- * it is for the key that the peer knows; else NULL.
+ * can do something with it: take it, as it is of the same node; or dial anew, if it has dialled.
+ * Else NULL.
  */
 const char *secure_news(const struct secure *s, const struct keyring *k, size_t *n);
 
 /* The peer has been sent it. */
 void secure_told(struct secure *s, const struct keyring *k);
 
+enum { SECURE_ANOTHER = 1 }; /* of secure_renew() */
+
 /*
  * The peer sent a fresh token.  0: it is in force; ERR_NOTFOUND: it is the one that
- * is; or an error with why, and the old one stays.
+ * is; SECURE_ANOTHER: it holds, but for another key, name or customer, so the old one stays, and a
+ * connection that is made anew would be of that; or an error with why, and the old one stays.
  */
 int secure_renew(struct secure *s, const struct keyring *k, const uint8_t *text, size_t n,
 	int64_t now, char why[static WHY_MAX]);

@@ -177,7 +177,7 @@ int credentials_admit(struct token **out, const struct credentials *c,
 		name_node(peer, mem, why);
 	if (rc != 0)
 		return rc;
-	if (memcmp(t->key, peer->key, KEYFILE_KEY) != 0)
+	if (peer->key != NULL && memcmp(t->key, peer->key, KEYFILE_KEY) != 0)
 		rc = why_say(why, ERR_INVALID,
 			"cnf: the token of node %s, shown by one that has another key", t->node);
 	else if (t->role != peer->role)

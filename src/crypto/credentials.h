@@ -70,7 +70,7 @@ int credentials_read_token(char text[static TOKEN_TEXT_MAX + 1], size_t *n, cons
 struct credentials_peer {
 	const char *text; /* the token; text_n bytes */
 	size_t text_n;
-	const uint8_t *key;   /* KEYFILE_KEY bytes: the static key that the handshake proved */
+	const uint8_t *key;   /* KEYFILE_KEY bytes: the static key that was proved; NULL: any */
 	enum token_role role; /* what the peer must be */
 	int64_t now;          /* seconds since 1970 */
 };

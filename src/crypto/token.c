@@ -201,9 +201,24 @@ bool token_may_open(const struct token *t, const char *name, size_t n)
 	return pattern_match_any(t->open, t->n_open, name, n);
 }
 
+struct token *token_hold(struct token *t)
+{
+	t->refs++;
+	return t;
+}
+
+bool token_same_node(const struct token *a, const struct token *b)
+{
+	return memcmp(a->key, b->key, KEYFILE_KEY) == 0 && strcmp(a->node, b->node) == 0 &&
+	       strcmp(a->customer, b->customer) == 0;
+}
+
 void token_free(struct token *t, struct mem *mem)
 {
-	mem_free(mem, t);
+	if (t != NULL && t->refs > 0)
+		t->refs--;
+	else
+		mem_free(mem, t);
 }
 
 /* --- writing --------------------------------------------------------------------------------- */

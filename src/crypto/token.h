@@ -31,6 +31,7 @@
 #include "crypto/pattern.h"
 #include "crypto/why.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -59,6 +60,7 @@ struct token {
 	size_t n_serve, n_open;
 	const char *serve[TOKEN_PATTERNS_MAX]; /* valid patterns */
 	const char *open[TOKEN_PATTERNS_MAX];
+	unsigned refs; /* of token_hold() */
 };
 
 /* "controller" or "segment". */
@@ -113,6 +115,12 @@ const char *token_time_text(char to[static TOKEN_TIME_ROOM], int64_t seconds);
 /* Whether the node may serve, or open, the service of this name. */
 bool token_may_serve(const struct token *t, const char *name, size_t n);
 bool token_may_open(const struct token *t, const char *name, size_t n);
+
+/* One more token_free() is to come, with the same memory.  Returns t. */
+struct token *token_hold(struct token *t);
+
+/* Whether both are of one node: its key, its name and its customer. */
+bool token_same_node(const struct token *a, const struct token *b);
 
 /* Frees a token from token_verify or token_parse; NULL does nothing. */
 void token_free(struct token *t, struct mem *mem);

@@ -25,6 +25,7 @@ EXTRA_DIST += \
 	tests/e2e/test_flow.py \
 	tests/e2e/test_hardening.py \
 	tests/e2e/test_harness.py \
+	tests/e2e/test_identities.py \
 	tests/e2e/test_links.py \
 	tests/e2e/test_metrics.py \
 	tests/e2e/test_metrics_numbers.py \

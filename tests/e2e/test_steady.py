@@ -3,7 +3,6 @@ replaced meanwhile, none of them is refused."""
 
 import signal
 import threading
-import time
 
 import pytest
 
@@ -146,13 +145,11 @@ def test_case_34_the_segments_key_is_changed(bus, steady):
     clients.more()
 
 
-def test_case_34_the_controllers_key_is_changed(bus, steady, need):
-    """The segment dials it anew before the old token ends: the controller cannot."""
+def test_case_34_the_controllers_key_is_changed(bus, steady):
+    """It tells the segment, which dials it anew: it cannot do so itself."""
     hub = secured(bus)
     url = hub.service("web")
     bus.secure()
-    now = int(time.time())
-    bus.keys.forge(need("openssl"), "controller", nbf=now - 3600, exp=now + 66)
     bus.controller.start()
     node = one_segment(bus, hub)
     bus.controller.daemon.wait_log("serves 1 services")
@@ -160,8 +157,6 @@ def test_case_34_the_controllers_key_is_changed(bus, steady, need):
     first = links(hub, node)
     new_key(bus, bus.controller)
     bus.controller.daemon.wait_log("a new key")
-    clients.more()
-    assert links(hub, node) == first
     eventually(lambda: len(links(hub, node)) == 1 and links(hub, node) != first,
                "a link under the new key")
     clients.more()

@@ -102,6 +102,7 @@ static void prepare_end(int i)
 	t.open[0] = "*";
 	t.expires = (int64_t)(WALL / 1000000) + 1000;
 	PROMISE(token_sign(c->token_text, &c->token_n, &t, &stage.cluster, why) == 0);
+	PROMISE(token_parse(&c->token, c->token_text, c->token_n, mem_system(), why) == 0);
 	stage.set[i] = (struct keyset){.refs = 1, .credentials = c};
 	gate_derive(c->trust.network[0], stage.set[i].mac_key[0], stage.set[i].psk[0]);
 }

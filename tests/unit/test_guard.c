@@ -233,8 +233,9 @@ START_TEST(what_the_opener_does_not_check_the_other_side_does)
 	/* It knows of its fresh token before the controller does. */
 	unsigned changes;
 	char why[WHY_MAX];
-	ck_assert_int_eq(
-		keyring_reload(&segment->bus.guard->keyring, cluster_now(), &changes, why), 0);
+	struct keyring *k = &segment->bus.guard->keyring;
+	ck_assert_int_eq(keyring_reload(k, cluster_now(), &changes, why), 0);
+	secure_told(the_transport(segment)->sealed->secure, k);
 	ck_assert(!try_session());
 	ck_assert(is_up(controller));
 	ck_assert_uint_eq(segment->bus.stats.forbidden[STATS_ACCEPTED], 1);
@@ -439,6 +440,67 @@ START_TEST(a_wall_clock_that_leaps_and_comes_back)
 	ck_assert_uint_eq(t->close_by + u->close_by, 0);
 	end_session();
 	RIG_UNTIL(&r, is_up(controller) && is_up(segment));
+	ck_assert(try_session());
+}
+END_TEST
+
+/* --- another key, or another customer ----------------------------------------------------------
+ */
+
+/* Both at once, and a session runs all the time. */
+START_TEST(case_34_a_link_is_made_anew_for_another_customer)
+{
+	start_both();
+	begin_session();
+	struct transport *old = the_transport(segment);
+	ctl.customer = seg.customer = "acme";
+	cluster_add(&cluster, &ctl);
+	cluster_add(&cluster, &seg);
+	guard_reload((_i == 0 ? segment : controller)->bus.guard);
+	RIG_UNTIL(&r, mux_is_going(old->mux));
+	/* They are of different customers, on the new link. */
+	ck_assert_ptr_eq(the_transport(segment), old);
+	struct transport *t = container_of(segment->bus.transports.prev, struct transport, node);
+	struct wire_open open = {.name = "echo", .name_len = 4};
+	ck_assert_ptr_ne(t, old);
+	ck_assert(guard_admits(old, &open));
+	ck_assert(!guard_admits(t, &open));
+	guard_reload((_i == 0 ? controller : segment)->bus.guard);
+	RIG_UNTIL(&r, mux_is_going(t->mux));
+	t = container_of(segment->bus.transports.prev, struct transport, node);
+	ck_assert(guard_admits(t, &open));
+	end_session();
+	RIG_UNTIL(&r, segment->bus.n_transports == 1 && controller->bus.n_transports == 1);
+	ck_assert(try_session());
+}
+END_TEST
+
+/* A peer that calls itself another again and again is not dialled at its pace. */
+START_TEST(who_is_never_content_is_dialled_with_pauses)
+{
+	char path[CLUSTER_PATH], text[TOKEN_TEXT_MAX + 1], why[WHY_MAX];
+	struct cluster_node other = {.name = "seg2", .role = TOKEN_SEGMENT};
+	const struct secretfile_rules rules = {SECRETFILE_PUBLIC, KEYFILE_MAX, 0};
+	struct transport *last = NULL;
+	unsigned links = 0;
+	size_t n;
+	cluster_add(&cluster, &other);
+	cluster_path(&cluster, path, "seg2", ".token");
+	ck_assert_int_eq(credentials_read_token(text, &n, path, &rules, why), 0);
+	start_both();
+	uint64_t end = bus_now(&segment->bus) + 10 * CLOCK_SEC;
+	RIG_UNTIL(&r, ({
+		struct transport *t =
+			container_of(segment->bus.transports.prev, struct transport, node);
+		if (segment->bus.n_transports > 0 && t != last && mux_can_open(t->mux)) {
+			ck_assert_int_eq(transport_token(t, text, n), 0);
+			last = t;
+			links++;
+		}
+		bus_now(&segment->bus) >= end;
+	}));
+	ck_assert_uint_ge(links, 3);
+	ck_assert_uint_le(links, 12);
 	ck_assert(try_session());
 }
 END_TEST
@@ -663,6 +725,8 @@ int main(void)
 	tcase_add_test(t, nothing_is_sent_behind_close);
 	tcase_add_test(t, case_34_a_fresh_token_in_the_last_moment);
 	tcase_add_test(t, a_wall_clock_that_leaps_and_comes_back);
+	tcase_add_loop_test(t, case_34_a_link_is_made_anew_for_another_customer, 0, 2);
+	tcase_add_test(t, who_is_never_content_is_dialled_with_pauses);
 	tcase_add_loop_test(t, it_has_expired_at_the_start, 0, 2);
 	tcase_add_test(t, it_has_expired_at_the_start_and_a_fresh_one_is_found);
 	tcase_add_test(t, it_is_not_valid_yet_at_the_start);

@@ -59,7 +59,6 @@ static const struct {
 	{"records under one key", RECORD_REKEY, ""},
 	{"tokens are looked at, at least every", (long)(GUARD_INTERVAL / CLOCK_SEC), " seconds"},
 	{"the end of a token is warned of before it", (long)(GUARD_WARN_BEFORE / 86400), " days"},
-	{"a peer is dialled anew, once, before its token ends", GUARD_REDIAL_BEFORE, " seconds"},
 	{"a fresh token is looked for, at least every", GUARD_LOOK_MAX, " seconds"},
 };
 

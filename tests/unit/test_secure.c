@@ -10,6 +10,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct unit_mem m;
 static struct cluster cluster;
@@ -465,33 +466,73 @@ START_TEST(case_34_a_fresh_token_is_taken)
 }
 END_TEST
 
-/* Renews the dialler's token at the acceptor by one that is refused. */
-static void check_not_renewed(const struct cluster_node *node, const char *words)
+/* Renews the dialler's token at the acceptor by one that is not taken. */
+static void check_not_renewed(const struct cluster_node *node, int rc, const char *words)
 {
 	struct keyring other;
 	cluster_add(&cluster, node);
 	struct credentials_source source = cluster_source(&cluster, node->name, node->role, &m.mem);
 	ck_assert_msg(keyring_init(&other, &source, why[D]) == 0, "%s", why[D]);
 	const struct credentials *c = other.now->credentials;
-	ck_assert_int_lt(secure_renew(end[A], &ring[A], (const uint8_t *)c->token_text, c->token_n,
+	why[A][0] = '\0';
+	ck_assert_int_eq(secure_renew(end[A], &ring[A], (const uint8_t *)c->token_text, c->token_n,
 				 cluster_now(), why[A]),
-		0);
+		rc);
 	ck_assert_msg(strstr(why[A], words) != NULL, "\"%s\" is not in \"%s\"", words, why[A]);
 	ck_assert_str_eq(secure_peer(end[A])->node, "ctl");
 	keyring_fini(&other);
 }
 
-START_TEST(a_fresh_token_of_somebody_else_is_refused)
+/* Nobody becomes somebody else on a connection; what another would be is told apart. */
+START_TEST(a_fresh_token_of_somebody_else_is_not_taken)
 {
 	shake_well();
 	struct cluster_node node = {.name = "other", .role = TOKEN_CONTROLLER};
-	check_not_renewed(&node, "key");
+	check_not_renewed(&node, SECURE_ANOTHER, "");
 	node = (struct cluster_node){.name = "seg2", .role = TOKEN_SEGMENT};
-	check_not_renewed(&node, "");
+	check_not_renewed(&node, ERR_INVALID, "role: ");
 	node = dialler;
 	node.customer = "acme";
-	check_not_renewed(&node, "customer");
+	check_not_renewed(&node, SECURE_ANOTHER, "");
 	ck_assert_int_eq(secure_judge(end[A], &ring[A], cluster_now(), why[A]), 0);
+}
+END_TEST
+
+/*
+ * Another key, or another customer: only the side that has dialled is told, as it alone can make
+ * anew what is for the old one; and each stays for the other what it was.
+ */
+START_TEST(case_34_another_node_is_news_for_the_one_that_has_dialled)
+{
+	char path[CLUSTER_PATH];
+	int one = _i % 2, other = 1 - one;
+	unsigned changes;
+	size_t n;
+	shake_well();
+	struct cluster_node node = one == D ? dialler : acceptor;
+	if (_i < 2)
+		ck_assert_int_eq(unlink(cluster_path(&cluster, path, node.name, ".key")), 0);
+	else
+		node.customer = "acme";
+	cluster_add(&cluster, &node);
+	ck_assert(secure_is_current(end[one], &ring[one]));
+	ck_assert_int_eq(keyring_reload(&ring[one], cluster_now(), &changes, why[one]), 0);
+	ck_assert_uint_eq(changes, KEYRING_TOKEN | (_i < 2 ? KEYRING_IDENTITY : KEYRING_NAME));
+	ck_assert(!secure_is_current(end[one], &ring[one]));
+	const char *text = secure_news(end[one], &ring[one], &n);
+	if (one == D)
+		ck_assert_ptr_null(text);
+	if (text != NULL) {
+		ck_assert_int_eq(secure_renew(end[other], &ring[other], (const uint8_t *)text, n,
+					 cluster_now(), why[other]),
+			SECURE_ANOTHER);
+		secure_told(end[one], &ring[one]);
+		ck_assert_ptr_null(secure_news(end[one], &ring[one], &n));
+	}
+	ck_assert(token_same_node(secure_own(end[one]), secure_peer(end[other])));
+	ck_assert_str_eq(secure_own(end[one])->customer, "");
+	ck_assert_int_eq(secure_judge(end[other], &ring[other], cluster_now(), why[other]), 0);
+	check_records(D, 100, 100);
 }
 END_TEST
 
@@ -635,7 +676,8 @@ int main(void)
 	tcase_add_test(t, a_clock_that_is_off_is_said_so);
 	tcase_add_test(t, a_key_that_has_a_pause_is_not_looked_at);
 	tcase_add_test(t, case_34_a_fresh_token_is_taken);
-	tcase_add_test(t, a_fresh_token_of_somebody_else_is_refused);
+	tcase_add_test(t, a_fresh_token_of_somebody_else_is_not_taken);
+	tcase_add_loop_test(t, case_34_another_node_is_news_for_the_one_that_has_dialled, 0, 4);
 	tcase_add_test(t, a_peer_is_judged_anew);
 	tcase_add_test(t, revoked_in_the_middle_of_its_handshake);
 	tcase_add_test(t, case_30_records_hold_or_are_dead);
