@@ -18,11 +18,17 @@ void hash_fini(struct hash *h)
 	h->bucket = NULL;
 	h->bits = 0;
 	h->count = 0;
+	h->low = 0;
+}
+
+static size_t index_of(const struct hash *h, uint64_t hash)
+{
+	return hash >> (64 - h->bits);
 }
 
 static struct hash_node **bucket_of(const struct hash *h, uint64_t hash)
 {
-	return &h->bucket[hash >> (64 - h->bits)];
+	return &h->bucket[index_of(h, hash)];
 }
 
 /* Moves to 1 << bits buckets; without memory the old size goes on working. */
@@ -34,6 +40,7 @@ static void resize(struct hash *h, unsigned bits)
 		return;
 	h->bucket = bucket;
 	h->bits = bits;
+	h->low = 0;
 	for (size_t i = 0; old.bucket != NULL && i < (size_t)1 << old.bits; i++) {
 		for (struct hash_node *n = old.bucket[i], *next; n != NULL; n = next) {
 			next = n->next;
@@ -59,6 +66,8 @@ int hash_add(struct hash *h, struct hash_node *node, uint64_t hash)
 	node->next = *to;
 	*to = node;
 	h->count++;
+	if (index_of(h, hash) < h->low)
+		h->low = index_of(h, hash);
 	return 0;
 }
 
@@ -93,28 +102,37 @@ struct hash_node *hash_find_next(const struct hash_node *prev)
 	return skip_to(prev->next, prev->hash);
 }
 
-/* Of the first bucket from this one on that has any. */
-static struct hash_node *first_from(const struct hash *h, size_t i)
+/* The first bucket from this one on that has any, or the number of buckets; there are some. */
+static size_t first_from(const struct hash *h, size_t i)
 {
-	for (; h->count > 0 && i < (size_t)1 << h->bits; i++) {
-		if (h->bucket[i] != NULL)
-			return h->bucket[i];
-	}
-	return NULL;
+	while (i < (size_t)1 << h->bits && h->bucket[i] == NULL)
+		i++;
+	return i;
 }
 
-struct hash_node *hash_any(const struct hash *h)
+static struct hash_node *node_from(const struct hash *h, size_t i)
 {
-	return first_from(h, 0);
+	if (h->count == 0)
+		return NULL;
+	i = first_from(h, i);
+	return i < (size_t)1 << h->bits ? h->bucket[i] : NULL;
+}
+
+struct hash_node *hash_any(struct hash *h)
+{
+	if (h->count == 0)
+		return NULL;
+	h->low = first_from(h, h->low);
+	return h->bucket[h->low];
 }
 
 struct hash_node *hash_next(const struct hash *h, const struct hash_node *prev)
 {
 	if (prev == NULL)
-		return hash_any(h);
+		return node_from(h, h->low);
 	if (prev->next != NULL)
 		return prev->next;
-	return first_from(h, (size_t)(bucket_of(h, prev->hash) - h->bucket) + 1);
+	return node_from(h, index_of(h, prev->hash) + 1);
 }
 
 uint64_t hash_bytes(const void *p, size_t n, uint64_t seed)

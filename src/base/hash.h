@@ -24,6 +24,7 @@ struct hash {
 	struct hash_node **bucket; /* 1 << bits of them, NULL before the first node */
 	unsigned bits;
 	size_t count;
+	size_t low; /* no bucket before this one has a node */
 };
 
 /* An empty table; allocates nothing. */
@@ -42,8 +43,8 @@ void hash_remove(struct hash *h, struct hash_node *node);
 struct hash_node *hash_find(const struct hash *h, uint64_t hash);
 struct hash_node *hash_find_next(const struct hash_node *prev);
 
-/* Any node, or NULL when empty: for taking a table apart. */
-struct hash_node *hash_any(const struct hash *h);
+/* Any node, or NULL when empty: for taking a table apart, which costs O(n) in all. */
+struct hash_node *hash_any(struct hash *h);
 
 /* The node after `prev` in an order of its own, the first after NULL; NULL at the end. */
 struct hash_node *hash_next(const struct hash *h, const struct hash_node *prev);

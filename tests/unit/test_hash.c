@@ -2,6 +2,7 @@
 #include "unit/unit.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 
 struct item {
 	struct hash_node node;
@@ -74,6 +75,39 @@ START_TEST(each_node_comes_once)
 }
 END_TEST
 
+/* So many that it would not end if each step began at the first bucket. */
+START_TEST(taken_apart_in_one_pass)
+{
+	enum { N = 1 << 18 };
+	struct item *items = calloc(N, sizeof *items);
+	struct unit_mem m;
+	struct hash h;
+	unit_mem_init(&m);
+	hash_init(&h, &m.mem);
+	for (uint64_t i = 0; i < N; i++)
+		ck_assert_int_eq(hash_add(&h, &items[i].node, hash_u64(i, 7)), 0);
+	m.fail_at = m.calls + 1; /* it keeps its buckets */
+	m.sticky = 1;
+	size_t low = 0, taken = 0;
+	for (struct hash_node *n; (n = hash_any(&h)) != NULL; taken++) {
+		ck_assert_uint_ge(h.low, low);
+		low = h.low;
+		hash_remove(&h, n);
+	}
+	ck_assert_uint_eq(taken, N);
+	/* What comes in ahead of there is not passed over. */
+	ck_assert_int_eq(hash_add(&h, &items[0].node, UINT64_MAX), 0);
+	ck_assert_ptr_eq(hash_any(&h), &items[0].node);
+	ck_assert_int_eq(hash_add(&h, &items[1].node, 0), 0);
+	ck_assert_ptr_eq(hash_any(&h), &items[1].node);
+	ck_assert_ptr_eq(hash_next(&h, NULL), &items[1].node);
+	ck_assert_ptr_eq(hash_next(&h, &items[1].node), &items[0].node);
+	hash_fini(&h);
+	free(items);
+	ck_assert_uint_eq(m.live, 0);
+}
+END_TEST
+
 START_TEST(without_memory_it_keeps_its_size)
 {
 	static struct item items[64];
@@ -104,6 +138,7 @@ int main(void)
 	TCase *t = tcase_create("hash");
 	tcase_add_test(t, add_find_remove_at_every_size);
 	tcase_add_test(t, each_node_comes_once);
+	tcase_add_test(t, taken_apart_in_one_pass);
 	tcase_add_test(t, without_memory_it_keeps_its_size);
 	suite_add_tcase(s, t);
 	return unit_main(s);
