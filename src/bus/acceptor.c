@@ -1,8 +1,8 @@
 #include "bus/acceptor.h"
 
 #include "base/err.h"
-#include "base/log.h"
 #include "bus/guard.h"
+#include "bus/say.h"
 
 #include <errno.h>
 #include <string.h>
@@ -13,8 +13,8 @@ static bool is_full(const struct acceptor *a, const struct addr *peer)
 	char text[ADDR_TEXT_MAX];
 	if (a->bus->n_transports < BUS_TRANSPORTS_MAX)
 		return false;
-	log_warning("transport from %s refused: there are %d already", addr_format(peer, text),
-		BUS_TRANSPORTS_MAX);
+	say_address(a->bus, peer, LOG_WARNING, "transport from %s refused: there are %d already",
+		addr_format(peer, text), BUS_TRANSPORTS_MAX);
 	a->bus->stats.away[STATS_AWAY_TRANSPORTS]++;
 	return true;
 }
@@ -32,7 +32,8 @@ static void begin(struct acceptor *a, const struct lobby_guest *guest)
 		.seat = guest->seat};
 	int rc = transport_new(&t, a->bus, &opt);
 	if (rc != 0)
-		log_error("transport from %s refused: %s", addr_format(guest->peer, text),
+		say_address(a->bus, guest->peer, LOG_ERROR, "transport from %s refused: %s",
+			addr_format(guest->peer, text),
 			rc == ERR_SYS ? strerror(errno) : err_text(rc));
 }
 

@@ -1,7 +1,7 @@
 #include "bus/backend.h"
 
 #include "base/err.h"
-#include "base/log.h"
+#include "bus/say.h"
 
 #include <errno.h>
 #include <string.h>
@@ -45,7 +45,8 @@ static void mark_up(struct backend *b, const struct addr *addr)
 	struct backend_down *d = find_down(b, addr);
 	if (d == NULL)
 		return;
-	log_notice("service [%s]: %s answers again", b->conf->name, addr_format(addr, text));
+	say_about(b->bus, b->conf->name, LOG_NOTICE, "service [%s]: %s answers again",
+		b->conf->name, addr_format(addr, text));
 	*d = b->down[--b->n_down];
 }
 
@@ -59,8 +60,9 @@ static void mark_down(struct backend *b, const struct addr *addr)
 			b->n_down--;
 		d = &b->down[b->n_down++];
 		*d = (struct backend_down){.addr = *addr, .pause = BACKEND_DOWN_MIN / 2};
-		log_notice("service [%s]: %s does not answer; it is tried last for now",
-			b->conf->name, addr_format(addr, text));
+		say_about(b->bus, b->conf->name, LOG_NOTICE,
+			"service [%s]: %s does not answer; it is tried last for now", b->conf->name,
+			addr_format(addr, text));
 	}
 	d->pause = d->pause * 2 < BACKEND_DOWN_MAX ? d->pause * 2 : BACKEND_DOWN_MAX;
 	d->until = now + d->pause;

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "bus/generation.h"
 #include "bus/pipes.h"
+#include "bus/say.h"
 #include "bus/stats.h"
 #include "conf/conf.h"
 #include "net/dns.h"
@@ -76,6 +77,7 @@ struct bus {
 	struct list sessions;   /* all that are not closed */
 	size_t n_sessions, n_transports;
 	struct bus_stats stats;
+	struct say say;
 	bool draining;
 	void (*idle)(struct bus *bus); /* called when the last session or transport is gone */
 	void *owner;

@@ -4,15 +4,23 @@
 
 #include <stdio.h>
 
-bool chatter_may(struct chatter *c, uint64_t now, char more[static CHATTER_ROOM])
+#define PAUSE (CLOCK_SEC / CHATTER_LINES) /* after which a line is given back */
+
+static void give_back(struct chatter *c, uint64_t now)
+{
+	uint64_t lines = (now - c->since) / PAUSE;
+	c->since += lines * PAUSE;
+	c->lines = lines < c->lines ? c->lines - (unsigned)lines : 0;
+	if (c->lines == 0)
+		c->since = now;
+}
+
+bool chatter_may(struct chatter *c, unsigned burst, uint64_t now, char more[static CHATTER_ROOM])
 {
 	more[0] = '\0';
-	if (now / CLOCK_SEC != c->second) {
-		c->second = now / CLOCK_SEC;
-		c->lines = 0;
-	}
-	if (c->lines == CHATTER_LINES) {
-		c->left_out++;
+	give_back(c, now);
+	if (c->lines >= burst) {
+		c->left_out += c->left_out < UINT32_MAX;
 		return false;
 	}
 	c->lines++;

@@ -1,6 +1,6 @@
 /*
- * chatter - lines of the log that others can cause as often as they like: CHATTER_LINES a
- * second at most, and the next one says how many were left out.
+ * chatter - lines of the log that others can cause as often as they like: so many at once,
+ * CHATTER_LINES a second after that, and the next one says how many were left out.
  */
 #ifndef CB_BUS_CHATTER_H
 #define CB_BUS_CHATTER_H
@@ -15,14 +15,15 @@ enum {
 
 /* Zeroed, nothing was said yet. */
 struct chatter {
-	uint64_t second;
-	unsigned lines, left_out;
+	uint64_t since; /* up to when lines were given back */
+	unsigned lines; /* said, and not given back yet */
+	unsigned left_out;
 };
 
 /*
- * Whether a line may be logged now (microseconds); `more` is to stand at its end: "", or how
- * many were left out before it.
+ * Whether a line may be logged now (microseconds), where `burst` may be at once; `more` is to
+ * stand at its end: "", or how many were left out before it.
  */
-bool chatter_may(struct chatter *c, uint64_t now, char more[static CHATTER_ROOM]);
+bool chatter_may(struct chatter *c, unsigned burst, uint64_t now, char more[static CHATTER_ROOM]);
 
 #endif

@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "bus/guard.h"
+#include "bus/say.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -37,10 +38,25 @@ static void retry_later(struct dialer *d)
 	/* While somebody waits the pauses stay short. */
 	if (bus_now(bus) < d->awaited)
 		d->backoff = DIALER_BACKOFF_MIN;
+	/* Whoever refuses a node will do so for a while, and a handshake costs both. */
+	if (d->refused && d->backoff < DIALER_REFUSED)
+		d->backoff = DIALER_REFUSED;
 	uint64_t pause = d->backoff / 2 + bus_jitter(bus, d->backoff / 2 + 1);
 	d->backoff = d->backoff * 2 < DIALER_BACKOFF_MAX ? d->backoff * 2 : DIALER_BACKOFF_MAX;
 	if (loop_timer_set(bus->loop, &d->retry, bus_now(bus) + pause) != 0)
 		log_error("link %s: no memory for its timer; it stays down", text_of(d));
+}
+
+/* The failure by its words, without their numbers: one may be the time of day. */
+static uint64_t complaint_of(const char *why)
+{
+	char words[WHY_MAX];
+	size_t n = 0;
+	for (; *why != '\0' && n < sizeof words; why++) {
+		if (*why < '0' || *why > '9')
+			words[n++] = *why;
+	}
+	return hash_bytes(words, n, 1) | 1;
 }
 
 static void attempt_failed(struct dialer *d, enum stats_dial how, const char *why)
@@ -49,9 +65,11 @@ static void attempt_failed(struct dialer *d, enum stats_dial how, const char *wh
 		return;
 	d->failures++;
 	d->bus->stats.dials[how]++;
-	uint64_t complaint = hash_bytes(why, strlen(why), 1) | 1;
+	d->refused = d->secured && (how == STATS_DIAL_HANDSHAKE || how == STATS_DIAL_HELLO);
+	uint64_t complaint = complaint_of(why);
 	if (d->complaint != complaint)
-		log_warning("link %s: cannot connect: %s; trying on", text_of(d), why);
+		say_about(d->bus, text_of(d), LOG_WARNING, "link %s: cannot connect: %s; trying on",
+			text_of(d), why);
 	else
 		log_debug("link %s: cannot connect: %s", text_of(d), why);
 	d->complaint = complaint;
@@ -129,11 +147,13 @@ static void on_ready(struct transport *t)
 		return;
 	}
 	if (d->n_ready == 0)
-		log_notice("link %s: up%s%s", text_of(d), t->sealed != NULL ? ", to " : "",
+		say_about(d->bus, text_of(d), LOG_NOTICE, "link %s: up%s%s", text_of(d),
+			t->sealed != NULL ? ", to " : "",
 			t->sealed != NULL ? secure_peer_name(t->sealed->secure) : "");
 	d->ready[d->n_ready++] = t;
 	d->ready_at = bus_now(d->bus);
 	d->complaint = 0;
+	d->refused = false;
 	d->wanted = 1;
 	if (transport_round_trip(t) > DIALER_LONG_PATH)
 		d->wanted = d->bus->conf->transports;
@@ -179,7 +199,8 @@ static void on_goaway(struct transport *t, uint32_t code)
 		guard_hears_of_end(d->bus);
 	/* Otherwise it answers our own goodbye to one that was worn. */
 	if ((news || !d->in_use) && !*d->stopped)
-		log_notice("link %s: the %s goes away (%s); running sessions finish", text_of(d),
+		say_about(d->bus, text_of(d), LOG_NOTICE,
+			"link %s: the %s goes away (%s); running sessions finish", text_of(d),
 			d->ops->peer, wire_code_text(code));
 	if (news) {
 		forget_backoff(d);
@@ -216,13 +237,14 @@ static void on_closed(struct transport *t, const char *why)
 		attempt_failed(d, STATS_DIAL_HELLO, why != NULL ? why : "closed by the peer");
 	} else if (was_ready) {
 		forget_backoff(d);
-		log_notice("link %s: %s: %s", text_of(d),
+		say_about(d->bus, text_of(d), LOG_NOTICE, "link %s: %s: %s", text_of(d),
 			d->n_ready == 0 ? "down" : "a transport was lost",
 			why != NULL ? why : "closed in order");
 		if (d->next == NULL)
 			retry_later(d);
 	} else if (why != NULL) {
-		log_notice("link %s: a transport on its way out was lost: %s", text_of(d), why);
+		say_about(d->bus, text_of(d), LOG_NOTICE,
+			"link %s: a transport on its way out was lost: %s", text_of(d), why);
 	}
 	ended(d);
 }
@@ -402,7 +424,7 @@ void dialer_kick(struct dialer *d, uint64_t until)
 		begin(d);
 	if (d->n_ready > 0 || !timer_is_set(&d->retry))
 		return;
-	uint64_t soonest = d->tried + DIALER_BACKOFF_MIN;
+	uint64_t soonest = d->tried + (d->refused ? DIALER_REFUSED / 2 : DIALER_BACKOFF_MIN);
 	if (now >= soonest)
 		dial(d);
 	else if (d->retry.at > soonest)

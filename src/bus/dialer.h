@@ -27,7 +27,8 @@
 
 #define DIALER_BACKOFF_MIN (100 * CLOCK_MS)
 #define DIALER_BACKOFF_MAX (5 * CLOCK_SEC)
-#define DIALER_LASTED (1 * CLOCK_SEC) /* a transport that did resets the back-off */
+#define DIALER_REFUSED (2 * CLOCK_SEC) /* the least back-off after a refusal, whoever waits */
+#define DIALER_LASTED (1 * CLOCK_SEC)  /* a transport that did resets the back-off */
 #define DIALER_CONNECT_TIMEOUT (5 * CLOCK_SEC)
 enum { DIALER_A_TURN = 16 };            /* attempts begun in one turn of the loop */
 #define DIALER_LONG_PATH (2 * CLOCK_MS) /* round trip above which one transport is too few */
@@ -85,6 +86,7 @@ struct dialer {
 	uint64_t tried;          /* when the last attempt began */
 	uint64_t ready_at;       /* when a transport last became ready */
 	uint64_t complaint;      /* the failure that was logged last, by its words; 0: none */
+	bool refused;            /* the last attempt: no use in trying again at once */
 	uint64_t awaited;        /* until when a session waits for it */
 	uint64_t failures;       /* attempts that came to nothing */
 	size_t place;            /* while a survey is taken: its own */
@@ -118,7 +120,8 @@ struct transport *dialer_transport(struct dialer *d);
 
 /*
  * A session waits for it, until then (microseconds): tries at once instead of at the end of
- * its pause, and with short pauses as long.
+ * its pause, and with short pauses as long; but where it was refused, not sooner than half of
+ * DIALER_REFUSED after that.
  */
 void dialer_kick(struct dialer *d, uint64_t until);
 

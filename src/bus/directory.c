@@ -1,7 +1,7 @@
 #include "bus/directory.h"
 
-#include "base/log.h"
 #include "bus/guard.h"
+#include "bus/say.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -70,14 +70,15 @@ void directory_open(const struct directory *dir, struct transport *t, struct mux
 		/* Whether there is such a service is none of the peer's business. */
 		if (e != NULL)
 			e->stats.refused[STATS_NOT_ALLOWED]++;
-		transport_refuse(t, stream, WIRE_NO_SERVICE);
+		transport_reject(t, stream, WIRE_NO_SERVICE);
 	} else if (e == NULL) {
 		t->bus->stats.unknown_services++;
-		log_warning("session from %s refused: no service [%.*s] here", transport_text(t),
-			open->name_len, open->name);
+		say_peer(t, LOG_WARNING, "session from %s refused: no service [%.*s] here",
+			transport_text(t), open->name_len, open->name);
 		transport_refuse(t, stream, WIRE_NO_SERVICE);
 	} else if (open->hops == 0) {
-		log_warning("service [%s]: session refused: its hop limit is spent", e->conf->name);
+		say_peer(t, LOG_WARNING, "service [%s]: session refused: its hop limit is spent",
+			e->conf->name);
 		e->stats.refused[STATS_HOPS_SPENT]++;
 		transport_refuse(t, stream, WIRE_HOPS_SPENT);
 	} else {

@@ -1,8 +1,8 @@
 #include "bus/egress.h"
 
 #include "base/err.h"
-#include "base/log.h"
 #include "bus/quota.h"
+#include "bus/say.h"
 #include "conf/conf_equal.h"
 #include "net/sock.h"
 
@@ -76,13 +76,14 @@ static void on_connected(struct backend_connect *bc, int fd, uint32_t code, cons
 	struct pending *p = container_of(bc, struct pending, connect);
 	struct session *s = p->session;
 	if (fd < 0) {
-		log_warning("session %s: refused: backend %s: %s", session_text(s),
+		say_session(s, LOG_WARNING, "session %s: refused: backend %s: %s", session_text(s),
 			p->target->backend.conf->servers[0].text, why);
 		session_refuse(s, stats_refusal_by_backend(code), code);
 		return;
 	}
 	if (session_set_local(s, fd, backend_is_tcp(&p->target->backend)) != 0) {
-		log_error("session %s: refused: %s", session_text(s), strerror(errno));
+		say_session(
+			s, LOG_ERROR, "session %s: refused: %s", session_text(s), strerror(errno));
 		session_abort(s, WIRE_INTERNAL);
 		return;
 	}
@@ -140,8 +141,8 @@ void egress_begin(struct egress *e, struct transport *t, struct mux_stream *stre
 	const char *why = full(e);
 	struct session *s = why == NULL ? make_session(t->bus, e, open) : NULL;
 	if (s == NULL) {
-		log_warning("service [%s]: session refused: %s", e->conf->name,
-			why != NULL ? why : "out of memory");
+		say_about(e->bus, e->conf->name, LOG_WARNING, "service [%s]: session refused: %s",
+			e->conf->name, why != NULL ? why : "out of memory");
 		e->stats.refused[STATS_NO_RESOURCES] += why == NULL;
 		transport_refuse(t, stream, why != NULL ? WIRE_BUSY : WIRE_INTERNAL);
 		return;
@@ -149,7 +150,7 @@ void egress_begin(struct egress *e, struct transport *t, struct mux_stream *stre
 	transport_attach(t, &s->members[0].ts, stream);
 	struct pending *p = pending_of(s);
 	if (backend_connect(&p->connect, &p->target->backend, on_connected) != 0) {
-		log_error("session %s: refused: out of memory", session_text(s));
+		say_session(s, LOG_ERROR, "session %s: refused: out of memory", session_text(s));
 		session_abort(s, WIRE_INTERNAL);
 	}
 }

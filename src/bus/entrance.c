@@ -2,12 +2,13 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "bus/say.h"
 
 #include <errno.h>
 
 static void on_ready(struct transport *t)
 {
-	log_info("transport from %s: up", transport_text(t));
+	say_peer(t, LOG_INFO, "transport from %s: up", transport_text(t));
 }
 
 static void on_open(struct transport *t, struct mux_stream *stream, const struct wire_open *open)
@@ -24,9 +25,9 @@ static void on_goaway(struct transport *t, uint32_t code)
 static void on_closed(struct transport *t, const char *why)
 {
 	if (why != NULL)
-		log_notice("transport from %s: lost: %s", transport_text(t), why);
+		say_peer(t, LOG_NOTICE, "transport from %s: lost: %s", transport_text(t), why);
 	else
-		log_info("transport from %s: closed", transport_text(t));
+		say_peer(t, LOG_INFO, "transport from %s: closed", transport_text(t));
 	struct entrance *en = t->owner;
 	if (en->retired && --en->n_left == 0)
 		loop_defer(en->bus->loop, &en->settle);

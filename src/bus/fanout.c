@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "bus/feed.h"
 #include "bus/relay.h"
+#include "bus/say.h"
 
 #include <sys/socket.h>
 
@@ -52,7 +53,8 @@ void fanout_check_end(struct session *s)
 	if (s->state != SESSION_OPEN || going_on)
 		return;
 	if (!s->end_out && s->full_duplex && s->lost) {
-		log_info("session %s: reset at its end: a member was lost", session_text(s));
+		say_session(s, LOG_INFO, "session %s: reset at its end: a member was lost",
+			session_text(s));
 		session_reset_local(s, WIRE_ABORTED, STATS_MEMBER_LOST);
 		return;
 	}
@@ -75,8 +77,8 @@ void fanout_lost(struct member *m, uint32_t code)
 	s->lost = true;
 	if (s->n_live > 1) {
 		session_stats(s)->members_lost++;
-		log_info("session %s: a member is lost (%s), %u left", session_text(s),
-			wire_code_text(code), s->n_live - 1u);
+		say_session(s, LOG_INFO, "session %s: a member is lost (%s), %u left",
+			session_text(s), wire_code_text(code), s->n_live - 1u);
 	}
 	remove_member(m, code);
 	if (s->n_live > 0) {
@@ -84,8 +86,11 @@ void fanout_lost(struct member *m, uint32_t code)
 		return;
 	}
 	/* Losing a latch is what most members of a half-duplex session do. */
-	log_write(code == WIRE_LATCHED ? LOG_DEBUG : LOG_INFO, "session %s: reset: %s",
-		session_text(s), wire_code_text(code));
+	if (code == WIRE_LATCHED)
+		log_debug("session %s: reset: %s", session_text(s), wire_code_text(code));
+	else
+		say_session(s, LOG_INFO, "session %s: reset: %s", session_text(s),
+			wire_code_text(code));
 	session_reset_local(s, code, stats_end_by_peer(code));
 }
 
@@ -155,7 +160,8 @@ void fanout_drop_slow(struct session *s)
 		struct member *m = &s->members[i];
 		if (!feed_waits(m) || now < feed_progress(m) + s->service->member_timeout)
 			continue;
-		log_warning("session %s: member %zu dropped: no progress for member_timeout",
+		say_session(s, LOG_WARNING,
+			"session %s: member %zu dropped: no progress for member_timeout",
 			session_text(s), i + 1);
 		s->lost = true;
 		session_stats(s)->members_slow++;

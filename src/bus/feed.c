@@ -1,7 +1,7 @@
 #include "bus/feed.h"
 
-#include "base/log.h"
 #include "bus/relay.h"
+#include "bus/say.h"
 
 #include <errno.h>
 #include <string.h>
@@ -152,7 +152,7 @@ static size_t read_to_pipes(struct session *s)
 		quota_add(s->bus, &s->feed->quota, n);
 	}
 	if (n > 0 && !fits) {
-		log_error("session %s: tee: %s", session_text(s), strerror(errno));
+		say_session(s, LOG_ERROR, "session %s: tee: %s", session_text(s), strerror(errno));
 		session_abort(s, WIRE_INTERNAL);
 		return 0;
 	}
@@ -173,7 +173,7 @@ static void read_to_ring(struct session *s)
 	}
 	if (ring->buf != NULL)
 		return;
-	log_error("session %s: no memory for its ring", session_text(s));
+	say_session(s, LOG_ERROR, "session %s: no memory for its ring", session_text(s));
 	s->dry = true;
 	session_fail_later(s, ENOMEM);
 }

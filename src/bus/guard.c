@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "bus/coverage.h"
 #include "bus/dialer.h"
+#include "bus/say.h"
 #include "conf/conf_equal.h"
 
 #include <errno.h>
@@ -67,13 +68,12 @@ static const char *why_not(
 static bool judge(const struct transport *t, const struct token *opener, const struct token *server,
 	const char *name, size_t n)
 {
-	char text[ADDR_TEXT_MAX], more[CHATTER_ROOM];
-	struct bus *bus = t->bus;
+	char text[ADDR_TEXT_MAX];
 	const char *why = why_not(opener, server, name, n);
-	if (why != NULL && chatter_may(&bus->guard->chatter, bus_now(bus), more))
-		log_warning("session refused: node %s may not open [%.*s] at node %s (%s): %s%s",
-			opener->node, (int)n, name, server->node, addr_format(&t->peer, text), why,
-			more);
+	if (why != NULL)
+		say_peer(t, LOG_WARNING,
+			"session refused: node %s may not open [%.*s] at node %s (%s): %s",
+			opener->node, (int)n, name, server->node, addr_format(&t->peer, text), why);
 	return why == NULL;
 }
 
@@ -97,13 +97,15 @@ bool guard_may_open(const struct transport *t, const char *name, size_t n)
 	return may;
 }
 
-bool guard_believes(const struct transport *t, const char *name, size_t n)
+const char *guard_doubts(const struct transport *t, const char *name, size_t n)
 {
 	if (t->sealed == NULL)
-		return true;
+		return NULL;
 	const struct token *own = secure_own(t->sealed->secure);
 	const struct token *peer = secure_peer(t->sealed->secure);
-	return strcmp(own->customer, peer->customer) == 0 && token_may_serve(peer, name, n);
+	if (strcmp(own->customer, peer->customer) != 0)
+		return "they are of different customers";
+	return token_may_serve(peer, name, n) ? NULL : "its token does not let it serve that";
 }
 
 /* --- the end of a token -------------------------------------------------------------------------
@@ -213,7 +215,7 @@ static void expel(struct transport *t, const char *why)
 	if (t->sealed->expelled)
 		return;
 	t->sealed->expelled = true;
-	log_warning("transport %s (%s): %s; running sessions may finish", name_of(t),
+	say_peer(t, LOG_WARNING, "transport %s (%s): %s; running sessions may finish", name_of(t),
 		addr_format(&t->peer, text), why);
 	transport_expel(t, WIRE_EXPIRED, bus_now(t->bus) + t->bus->conf->drain_timeout);
 }
@@ -225,7 +227,8 @@ static void pardon(struct transport *t)
 	if (!t->sealed->expelled)
 		return;
 	t->sealed->expelled = false;
-	log_notice("transport %s (%s): its token is valid again; running sessions are not cut off",
+	say_peer(t, LOG_NOTICE,
+		"transport %s (%s): its token is valid again; running sessions are not cut off",
 		name_of(t), addr_format(&t->peer, text));
 	transport_pardon(t);
 }
@@ -233,7 +236,7 @@ static void pardon(struct transport *t)
 static void end_at_once(struct transport *t, const char *why)
 {
 	char text[ADDR_TEXT_MAX];
-	log_warning("transport %s (%s): its peer is let in no more: %s", name_of(t),
+	say_peer(t, LOG_WARNING, "transport %s (%s): its peer is let in no more: %s", name_of(t),
 		addr_format(&t->peer, text), why);
 	transport_kill(t, STATS_CLOSED_UNWELCOME, "the peer is not let in any more");
 }
@@ -351,8 +354,9 @@ static void hears_of_another(struct transport *t)
 	char addr[ADDR_TEXT_MAX];
 	if (t->sealed->stale || t->ops->worn == NULL)
 		return;
-	log_notice("transport %s (%s): its node has another key, name or customer now: a link made "
-		   "anew takes its place",
+	say_peer(t, LOG_NOTICE,
+		"transport %s (%s): its node has another key, name or customer now: a link made "
+		"anew takes its place",
 		name_of(t), addr_format(&t->peer, addr));
 	t->sealed->stale = true;
 	t->ops->worn(t);
@@ -366,14 +370,15 @@ bool guard_renew(struct transport *t, const uint8_t *text, size_t n)
 	addr_format(&t->peer, addr);
 	int rc = secure_renew(t->sealed->secure, &t->bus->guard->keyring, text, n, wall_now(), why);
 	if (rc == 0) {
-		log_info("transport %s (%s): took its fresh token", name_of(t), addr);
+		say_peer(t, LOG_INFO, "transport %s (%s): took its fresh token", name_of(t), addr);
 		t->sealed->warned = 0;
 		pardon(t);
 		watch_sooner(t);
 	} else if (rc == SECURE_ANOTHER) {
 		hears_of_another(t);
 	} else if (rc != ERR_NOTFOUND) {
-		log_warning("transport %s (%s): its fresh token is refused, the old one stays: %s",
+		say_peer(t, LOG_WARNING,
+			"transport %s (%s): its fresh token is refused, the old one stays: %s",
 			name_of(t), addr, why);
 	}
 	return rc == 0;

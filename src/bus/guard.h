@@ -26,7 +26,6 @@ struct guard {
 	struct bus *bus;
 	struct keyring keyring;
 	struct lobby lobby;
-	struct chatter chatter; /* of refused sessions */
 	struct timer timer;
 	struct generation *generation; /* whose paths these are; NULL: at the start */
 	int64_t loaded;                /* when the token in force came, seconds since 1970 */
@@ -87,14 +86,14 @@ void guard_reload_list(struct guard *g);
 /* What the peers of this node must be: controllers of a segment, segments of a controller. */
 enum token_role guard_peer_role(const struct bus *bus);
 
-/* Whether the peer may open this stream here; a refusal is logged with its reason (chatter.h). */
+/* Whether the peer may open this stream here; a refusal is logged with its reason (say.h). */
 bool guard_admits(const struct transport *t, const struct wire_open *open);
 
 /* Whether a session may be opened at the peer; likewise. */
 bool guard_may_open(const struct transport *t, const char *name, size_t n);
 
-/* Whether the peer's token lets it serve this name, for us; says nothing. */
-bool guard_believes(const struct transport *t, const char *name, size_t n);
+/* Why the peer may not serve this name to us, by both tokens; NULL: it may.  Says nothing. */
+const char *guard_doubts(const struct transport *t, const char *name, size_t n);
 
 /*
  * Whether our token is worth a handshake now; if not, that is said once, and

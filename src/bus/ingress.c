@@ -1,9 +1,9 @@
 #include "bus/ingress.h"
 
 #include "base/err.h"
-#include "base/log.h"
 #include "bus/guard.h"
 #include "bus/quota.h"
+#include "bus/say.h"
 #include "bus/session.h"
 #include "conf/conf_equal.h"
 
@@ -37,8 +37,8 @@ static void refuse(struct ingress *in, int fd, const struct addr *peer, enum sta
 		[STATS_NO_RESOURCES] = "out of memory",
 	};
 	char text[ADDR_TEXT_MAX];
-	log_warning("service [%s]: client %s refused: %s", in->conf->name, addr_format(peer, text),
-		words[why]);
+	say_about(in->bus, in->conf->name, LOG_WARNING, "service [%s]: client %s refused: %s",
+		in->conf->name, addr_format(peer, text), words[why]);
 	in->stats.refused[why]++;
 	(void)close(fd); /* with SO_LINGER {1, 0}: a reset */
 }
@@ -95,7 +95,8 @@ static void begin(struct session *s, const struct server_member *m, const struct
 		if (rc == 0)
 			opened++;
 		else if (s->n_members > 1)
-			log_warning("session %s: member %zu left out: cannot open a stream: %s",
+			say_session(s, LOG_WARNING,
+				"session %s: member %zu left out: cannot open a stream: %s",
 				session_text(s), i + 1, err_text(rc));
 	}
 	if (opened > 0) {
@@ -103,8 +104,8 @@ static void begin(struct session *s, const struct server_member *m, const struct
 		return;
 	}
 	if (rc != ERR_NOTFOUND)
-		log_warning("session %s: refused: cannot open a stream: %s", session_text(s),
-			err_text(rc));
+		say_session(s, LOG_WARNING, "session %s: refused: cannot open a stream: %s",
+			session_text(s), err_text(rc));
 	if (rc != ERR_NOTFOUND)
 		session_refuse(s, STATS_NO_STREAM, WIRE_BUSY);
 	else
@@ -198,7 +199,8 @@ static void on_accepted(struct listen *l, int fd, const struct addr *peer)
 		return;
 	}
 	if (session_set_local(s, fd, addr_family(peer) != AF_UNIX) != 0) {
-		log_error("session %s: refused: %s", session_text(s), strerror(errno));
+		say_session(
+			s, LOG_ERROR, "session %s: refused: %s", session_text(s), strerror(errno));
 		session_abort(s, WIRE_INTERNAL);
 		return;
 	}

@@ -1,7 +1,7 @@
 #include "bus/link.h"
 
 #include "base/err.h"
-#include "base/log.h"
+#include "bus/say.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -44,9 +44,10 @@ static void on_up(struct dialer *d, struct transport *t)
 static void on_open(struct dialer *d, struct transport *t, struct mux_stream *stream,
 	const struct wire_open *open)
 {
-	log_warning("link %s: session refused: the segment opened [%.*s] here, where no service is",
+	say_peer(t, LOG_WARNING,
+		"link %s: session refused: the segment opened [%.*s] here, where no service is",
 		text_of(d), open->name_len, open->name);
-	transport_refuse(t, stream, WIRE_NO_SERVICE);
+	transport_reject(t, stream, WIRE_NO_SERVICE);
 }
 
 static void on_ended(struct dialer *d)

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "bus/say.h"
 
 #include <errno.h>
 #include <string.h>
@@ -21,7 +22,8 @@ static void pause_accepting(struct listen *l)
 	l->bus->stats.accept_failures[lack_of(errno)]++;
 	l->bus->stats.paused += !l->short_of;
 	if (!l->short_of)
-		log_error("%s: cannot accept: %s; trying again until it works",
+		say_about(l->bus, "accept", LOG_ERROR,
+			"%s: cannot accept: %s; trying again until it works",
 			addr_format(&l->sock.addr, text), strerror(errno));
 	l->short_of = true;
 	if (loop_timer_set(l->bus->loop, &l->pause, bus_now(l->bus) + LISTEN_PAUSE) != 0)
@@ -38,7 +40,8 @@ static void accepted(struct listen *l, int fd, const struct addr *peer)
 {
 	char text[ADDR_TEXT_MAX];
 	if (l->short_of)
-		log_notice("%s: accepting again", addr_format(&l->sock.addr, text));
+		say_about(l->bus, "accept", LOG_NOTICE, "%s: accepting again",
+			addr_format(&l->sock.addr, text));
 	recovered(l);
 	l->accepted(l, fd, peer);
 }

@@ -30,7 +30,7 @@ struct visitor {
 static void complain(struct lobby *lobby, const struct addr *peer, const char *why)
 {
 	char text[ADDR_TEXT_MAX], more[CHATTER_ROOM];
-	if (chatter_may(&lobby->chatter, bus_now(lobby->bus), more))
+	if (chatter_may(&lobby->chatter, CHATTER_LINES, bus_now(lobby->bus), more))
 		log_warning("transport from %s refused: %s%s", addr_format(peer, text), why, more);
 }
 

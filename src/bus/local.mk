@@ -31,6 +31,7 @@ libbus_a_SOURCES = \
 	src/bus/registry.c src/bus/registry.h \
 	src/bus/relay.c src/bus/relay.h \
 	src/bus/feed.c src/bus/feed.h \
+	src/bus/say.c src/bus/say.h \
 	src/bus/sealed.c src/bus/sealed.h \
 	src/bus/secure.c src/bus/secure.h \
 	src/bus/roster.c src/bus/roster.h \

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "bus/node_controller.h"
 #include "bus/node_segment.h"
+#include "bus/say.h"
 #include "conf/conf_equal.h"
 
 #include <errno.h>
@@ -151,7 +152,8 @@ void node_cut(struct node *node)
 		loop_defer(bus->loop, &node->finish);
 	for (struct list *first; (first = list_first(&bus->sessions)) != NULL;) {
 		struct session *s = container_of(first, struct session, node);
-		log_warning("session %s: cut off: drain_timeout is over", session_text(s));
+		say_session(s, LOG_WARNING, "session %s: cut off: drain_timeout is over",
+			session_text(s));
 		node->cut++;
 		session_abort(s, WIRE_DRAINING);
 	}

@@ -1,6 +1,6 @@
 #include "bus/quota.h"
 
-#include "base/log.h"
+#include "bus/say.h"
 #include "bus/transport.h"
 
 void quota_holder_init(struct quota_holder *h, void (*evict)(struct quota_holder *holder))
@@ -32,7 +32,8 @@ static void judge(struct bus *bus)
 		return;
 	static const char *const words[] = {
 		"eased", "high: windows shrink", "full: new sessions are refused"};
-	log_warning("memory for unread bytes is %s (%ju of %ju bytes held)", words[now],
+	say_about(bus, "memory", LOG_WARNING,
+		"memory for unread bytes is %s (%ju of %ju bytes held)", words[now],
 		(uintmax_t)q->held, (uintmax_t)q->limit);
 	q->pressure = now;
 	bool may_grow;

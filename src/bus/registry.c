@@ -1,8 +1,8 @@
 #include "bus/registry.h"
 
 #include "base/err.h"
-#include "base/log.h"
 #include "bus/guard.h"
+#include "bus/say.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -152,7 +152,8 @@ static void supersede(struct peer *old)
 	if (old->standing == FORGOTTEN || list_empty(&old->ready))
 		return;
 	if (old->standing == IN_FORCE)
-		log_notice("segment %s: a newer process of it takes over", old->text);
+		say_about(old->reg->bus, old->node_name, LOG_NOTICE,
+			"segment %s: a newer process of it takes over", old->text);
 	if (old->standing == IN_FORCE && old->spoke) {
 		old->standing = SHELVED;
 		offerer_shelve(&old->offerer);
@@ -170,7 +171,8 @@ static void recall(struct peer *old)
 {
 	if (old->standing != FORGOTTEN || list_empty(&old->ready))
 		return;
-	log_notice("segment %s: the newer process of it is gone; it is to come back", old->text);
+	say_about(old->reg->bus, old->node_name, LOG_NOTICE,
+		"segment %s: the newer process of it is gone; it is to come back", old->text);
 	for (struct list *node; (node = list_first(&old->ready)) != NULL;) {
 		struct lane *lane = container_of(node, struct lane, node);
 		transport_goaway(lane->t, WIRE_OK);
@@ -205,9 +207,9 @@ static struct peer *other_of_the_node(const struct peer *peer, enum standing sta
 	return NULL;
 }
 
-static void comes_up(struct peer *peer)
+static void comes_up(struct peer *peer, const struct transport *t)
 {
-	log_notice("segment %s: up", peer->text);
+	say_peer(t, LOG_NOTICE, "segment %s: up", peer->text);
 	peer->standing = IN_FORCE;
 }
 
@@ -228,7 +230,8 @@ static void goes_down(struct peer *peer)
 		each_other_of_the_node(peer, recall);
 		return;
 	}
-	log_notice("segment %s: the newer process of it is gone; it serves %zu services again",
+	say_about(old->reg->bus, old->node_name, LOG_NOTICE,
+		"segment %s: the newer process of it is gone; it serves %zu services again",
 		old->text, old->offerer.n);
 	old->standing = IN_FORCE;
 	offerer_bring_back(&old->offerer);
@@ -236,47 +239,58 @@ static void goes_down(struct peer *peer)
 
 /* --- what is announced ------------------------------------------------------------------------ */
 
-static void complain(struct peer *peer, const struct wire_name *name)
+/* Whether the name is believed; if not, the line has both nodes, the service and the reason. */
+static bool believe(struct peer *peer, const struct transport *t, const struct wire_name *name)
 {
+	const char *why = guard_doubts(t, name->name, name->n);
+	if (why == NULL)
+		return true;
 	peer->reg->bus->stats.names_forbidden++;
 	if (peer->complaints == REGISTRY_COMPLAINTS)
-		return;
+		return false;
 	bool last = ++peer->complaints == REGISTRY_COMPLAINTS;
-	log_warning("segment %s: may not serve [%.*s]: its token does not say so, or "
-		    "is of another customer%s",
-		peer->text, name->n, name->name,
+	say_peer(t, LOG_WARNING, "segment %s: may not serve [%.*s] to node %s: %s%s", peer->text,
+		name->n, name->name, secure_own(t->sealed->secure)->node, why,
 		last ? "; further names are refused silently" : "");
+	return false;
 }
 
-static void overfull(struct peer *peer, const char *why)
+static void overfull(struct peer *peer, const struct transport *t, const char *why)
 {
 	if (!peer->overfull)
-		log_warning("segment %s: some of its services are left out: %s", peer->text, why);
+		say_peer(t, LOG_WARNING, "segment %s: some of its services are left out: %s",
+			peer->text, why);
 	peer->overfull = true;
 }
 
 static void serve(
 	struct peer *peer, const struct transport *t, const struct wire_name *name, bool whole)
 {
-	if (!guard_believes(t, name->name, name->n)) {
-		complain(peer, name);
+	if (!believe(peer, t, name)) {
 		/* An older transport of it, of another customer, may have been believed. */
 		offerer_withdraw(&peer->offerer, name);
 		return;
 	}
 	int rc = offerer_serve(&peer->offerer, name, whole);
 	if (rc != 0)
-		overfull(peer, rc == ERR_LIMIT ? "there are too many" : "out of memory");
+		overfull(peer, t, rc == ERR_LIMIT ? "there are too many" : "out of memory");
 }
 
-/* A list that says what was known is not worth a line. */
-static void list_ends(struct peer *peer)
+/* What says only what was known is not worth a line. */
+static void tell_changes(struct peer *peer, const struct transport *t)
+{
+	if (peer->offerer.changed)
+		say_peer(t, LOG_INFO, "segment %s: serves %zu services", peer->text,
+			peer->offerer.n);
+	peer->offerer.changed = false;
+}
+
+static void list_ends(struct peer *peer, const struct transport *t)
 {
 	offerer_sweep(&peer->offerer);
-	if (peer->offerer.changed || !peer->listed)
-		log_info("segment %s: serves %zu services", peer->text, peer->offerer.n);
-	peer->offerer.changed = false;
+	peer->offerer.changed |= !peer->listed;
 	peer->listed = true;
+	tell_changes(peer, t);
 }
 
 static void on_announce(struct transport *t, const struct wire_announce *v)
@@ -298,7 +312,9 @@ static void on_announce(struct transport *t, const struct wire_announce *v)
 			offerer_withdraw(&peer->offerer, &name);
 	}
 	if (v->kind == WIRE_LIST_END)
-		list_ends(peer);
+		list_ends(peer, t);
+	else if (v->kind == WIRE_CHANGES && peer->listed)
+		tell_changes(peer, t);
 }
 
 /* The peer's token is another one: what it does not allow any more is withdrawn. */
@@ -310,17 +326,16 @@ static void on_renewed(struct transport *t)
 	lane->peer->complaints = 0;
 	list_each_safe (node, &lane->peer->offerer.list) {
 		struct offer *o = container_of(node, struct offer, of_one);
-		if (!guard_believes(t, o->name->name, o->name->n)) {
-			struct wire_name name = {.n = o->name->n, .name = o->name->name};
-			complain(lane->peer, &name);
+		struct wire_name name = {.n = o->name->n, .name = o->name->name};
+		if (!believe(lane->peer, t, &name))
 			offers_drop(o);
-		}
 	}
+	tell_changes(lane->peer, t);
 }
 
 /*
- * Perhaps it has come in the place of the older ones, which are lost and we do not know it: they
- * get no new sessions until they have answered, or nobody else can.
+ * Perhaps it has come in the place of the older ones, which are lost and we do not know it:
+ * they get no new sessions until they have answered, or nobody else can.
  */
 static void doubt_older(struct peer *peer)
 {
@@ -331,7 +346,8 @@ static void doubt_older(struct peer *peer)
 	}
 }
 
-/* --- what a transport tells ------------------------------------------------------------- */
+/* --- what a transport tells -------------------------------------------------------------
+ */
 
 static void on_ready(struct transport *t)
 {
@@ -351,16 +367,18 @@ static void on_ready(struct transport *t)
 	doubt_older(peer);
 	list_append(&peer->ready, &lane->node);
 	if (!was_up)
-		comes_up(peer);
+		comes_up(peer, t);
 }
 
 static void on_open(struct transport *t, struct mux_stream *stream, const struct wire_open *open)
 {
 	char text[ADDR_TEXT_MAX];
-	log_warning("transport from %s: session refused: the segment opened [%.*s] here, where no "
-		    "service is",
+	say_peer(t, LOG_WARNING,
+		"transport from %s: session refused: the segment opened [%.*s] here, where "
+		"no "
+		"service is",
 		addr_format(&t->peer, text), open->name_len, open->name);
-	transport_refuse(t, stream, WIRE_NO_SERVICE);
+	transport_reject(t, stream, WIRE_NO_SERVICE);
 }
 
 static void on_goaway(struct transport *t, uint32_t code)
@@ -369,8 +387,8 @@ static void on_goaway(struct transport *t, uint32_t code)
 	if (lane == NULL || !leave(lane))
 		return;
 	if (!t->bus->draining)
-		log_notice("segment %s: goes away (%s); running sessions finish", lane->peer->text,
-			wire_code_text(code));
+		say_peer(t, LOG_NOTICE, "segment %s: goes away (%s); running sessions finish",
+			lane->peer->text, wire_code_text(code));
 	goes_down(lane->peer);
 }
 
@@ -386,17 +404,17 @@ static void on_closed(struct transport *t, const char *why)
 	struct lane *lane = t->aside;
 	char text[ADDR_TEXT_MAX];
 	if (lane == NULL) {
-		log_notice("transport from %s: lost: %s", addr_format(&t->peer, text),
+		say_peer(t, LOG_NOTICE, "transport from %s: lost: %s", addr_format(&t->peer, text),
 			why != NULL ? why : "closed in order");
 		return;
 	}
 	struct peer *peer = lane->peer;
 	if (leave(lane)) {
-		log_notice(
-			"segment %s: down: %s", peer->text, why != NULL ? why : "closed in order");
+		say_peer(t, LOG_NOTICE, "segment %s: down: %s", peer->text,
+			why != NULL ? why : "closed in order");
 		goes_down(peer);
 	} else if (why != NULL) {
-		log_notice("segment %s: a transport was lost: %s", peer->text, why);
+		say_peer(t, LOG_NOTICE, "segment %s: a transport was lost: %s", peer->text, why);
 	}
 	list_remove(&lane->node);
 	mem_free(t->bus->mem, lane);
@@ -416,7 +434,8 @@ const struct transport_ops *registry_transport_ops(void)
 	return &ops;
 }
 
-/* --- new sessions ------------------------------------------------------------------------ */
+/* --- new sessions ------------------------------------------------------------------------
+ */
 
 static void to_the_end(struct list *head, struct list *node)
 {
@@ -530,7 +549,8 @@ size_t registry_all(struct offers_name *name, struct transport **t, size_t room)
 	return n;
 }
 
-/* --- life -------------------------------------------------------------------------------- */
+/* --- life --------------------------------------------------------------------------------
+ */
 
 void registry_init(struct registry *reg, struct bus *bus)
 {

@@ -1,10 +1,10 @@
 #include "bus/relay.h"
 
 #include "base/fifo.h"
-#include "base/log.h"
 #include "bus/fanout.h"
 #include "bus/feed.h"
 #include "bus/quota.h"
+#include "bus/say.h"
 #include "net/sock.h"
 
 #include <errno.h>
@@ -238,7 +238,8 @@ bool relay_deliver(struct member *m, const struct mux_event *ev)
 	}
 	if (done == n || keep(m, ev->p + done, n - done))
 		return true;
-	log_error("session %s: no memory for %zu unread bytes", session_text(s), n - done);
+	say_session(s, LOG_ERROR, "session %s: no memory for %zu unread bytes", session_text(s),
+		n - done);
 	session_abort(s, WIRE_INTERNAL);
 	return false;
 }

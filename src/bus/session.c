@@ -6,6 +6,7 @@
 #include "bus/feed.h"
 #include "bus/quota.h"
 #include "bus/relay.h"
+#include "bus/say.h"
 #include "net/sock.h"
 
 #include <assert.h>
@@ -255,8 +256,9 @@ void session_reset_local(struct session *s, uint32_t code, enum stats_end how)
 
 void session_evict(struct session *s, uint64_t bytes)
 {
-	log_warning("session %s: reset: it holds %ju unread bytes, the most of all, and memory= is "
-		    "used up",
+	say_session(s, LOG_WARNING,
+		"session %s: reset: it holds %ju unread bytes, the most of all, and memory= is "
+		"used up",
 		session_text(s), (uintmax_t)bytes);
 	s->bus->stats.memory_evicted++;
 	session_abort(s, WIRE_BUSY);
@@ -266,7 +268,7 @@ void session_evict(struct session *s, uint64_t bytes)
 
 static void local_failed(struct session *s)
 {
-	log_info("session %s: %s side: %s", session_text(s),
+	say_session(s, LOG_INFO, "session %s: %s side: %s", session_text(s),
 		s->bus->conf->role == CONF_CONTROLLER ? "client" : "backend", strerror(s->error));
 	session_abort(s, WIRE_ABORTED);
 }
@@ -361,7 +363,7 @@ void session_arm(struct session *s)
 	else if (timer_is_set(&s->timer) && s->timer.at <= at && s->state == SESSION_OPEN)
 		return; /* fires early and is set anew then */
 	else if (loop_timer_set(s->bus->loop, &s->timer, at) != 0) {
-		log_error("session %s: no memory for its timer", session_text(s));
+		say_session(s, LOG_ERROR, "session %s: no memory for its timer", session_text(s));
 		session_abort(s, WIRE_INTERNAL);
 	}
 }
@@ -372,7 +374,8 @@ static void on_timer(struct timer *timer)
 	uint64_t now = bus_now(s->bus);
 	switch (s->state) {
 	case SESSION_WAITING:
-		log_warning("session %s: refused: no segment reachable within connect_timeout",
+		say_session(s, LOG_WARNING,
+			"session %s: refused: no segment reachable within connect_timeout",
 			session_text(s));
 		session_refuse(s, STATS_NO_LINK, WIRE_TIMED_OUT);
 		return;
@@ -387,7 +390,8 @@ static void on_timer(struct timer *timer)
 		return;
 	}
 	if (s->service->idle_timeout != 0 && now >= s->active + s->service->idle_timeout) {
-		log_info("session %s: closed: no byte for idle_timeout", session_text(s));
+		say_session(s, LOG_INFO, "session %s: closed: no byte for idle_timeout",
+			session_text(s));
 		session_abort(s, WIRE_IDLE);
 		return;
 	}

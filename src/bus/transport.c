@@ -189,8 +189,13 @@ static bool feed(struct transport *t, const uint8_t *p, size_t n)
 }
 
 /* The dialling side's handshake is over before the other has looked at its token. */
-#define TOO_EARLY                                                                                  \
-	"closed before its HELLO; its log says why: this node's token, or too many transports"
+static const char *why_lost(const struct transport *t, const char *otherwise)
+{
+	if (t->sealed == NULL || mux_peer(t->mux) != NULL)
+		return otherwise;
+	return "closed before its HELLO; its log says why: this node's token, or too many "
+	       "transports";
+}
 
 static void say_goodbye(struct transport *t);
 
@@ -198,8 +203,7 @@ static void on_end(struct transport *t)
 {
 	if (t->sealed != NULL && !secure_is_closed(t->sealed->secure)) {
 		/* Whoever can cut the connection can make this end, but no other. */
-		end(t, STATS_CLOSED_LOST,
-			mux_peer(t->mux) != NULL ? "closed without goodbye" : TOO_EARLY);
+		end(t, STATS_CLOSED_LOST, why_lost(t, "closed without goodbye"));
 		return;
 	}
 	/* The peer may still read, and wants to see that we end on purpose as well. */
@@ -282,7 +286,7 @@ static size_t read_sealed(struct transport *t)
 		end(t, STATS_CLOSED_LOST, "CLOSE without goodbye");
 	} else if (n < 0 && error != EAGAIN) {
 		end(t, error == ENOMEM ? STATS_CLOSED_FAILED : STATS_CLOSED_LOST,
-			mux_peer(t->mux) != NULL ? strerror(error) : TOO_EARLY);
+			why_lost(t, strerror(error)));
 	} else if (n == 0) {
 		on_end(t);
 	} else if (n < 0 || ((size_t)n < room && !(t->lfd.ready & LOOP_MORE))) {
@@ -385,10 +389,9 @@ static void flush(struct loop_work *work)
 		touch(t);
 	if (rc == ERR_SYS) {
 		/* What the peer had sent before it closed still counts: read it first. */
-		const char *why = strerror(errno);
+		const char *why = why_lost(t, strerror(errno));
 		read_all(t);
-		if (!t->dead)
-			end(t, STATS_CLOSED_LOST, why);
+		end(t, STATS_CLOSED_LOST, why);
 		return;
 	}
 	if (rc == ERR_NOMEM) {

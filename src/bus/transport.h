@@ -139,6 +139,13 @@ void transport_refuse(struct transport *t, struct mux_stream *stream, uint32_t c
 /* Gives the stream back, if there is one; the peer gets RESET where it is not over. */
 void transport_close_stream(struct transport_stream *ts, uint32_t code);
 
+/* Likewise, and the peer pays for it: no honest one opens such streams in numbers. */
+static inline void transport_reject(struct transport *t, struct mux_stream *stream, uint32_t code)
+{
+	mux_charge_stray(t->mux, bus_now(t->bus));
+	transport_refuse(t, stream, code);
+}
+
 /* The source of ts has something to send. */
 void transport_ready(struct transport_stream *ts);
 

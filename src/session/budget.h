@@ -3,7 +3,8 @@
  *
  * A leaky bucket.  PINGs, CREDIT in small steps, streams opened and reset at once
  * cost the peer a point each; points come back with time.  What is more work costs more:
- * a token, whose signature is looked at, and many names in one frame.  Frames on closed
+ * a token, whose signature is looked at, an OPEN that the opener knows is refused, and many names
+ * in one frame.  Frames on closed
  * streams cost one too, but for the few that an honest peer may have had under way when
  * the stream ended.
  */
@@ -23,6 +24,7 @@ enum {
 	BUDGET_POINTS = 8192,      /* to begin with, and at most */
 	BUDGET_PER_SEC = 4096,     /* given back */
 	BUDGET_TOKEN_PRICE = 256,  /* the price of a TOKEN */
+	BUDGET_STRAY_PRICE = 16,   /* and of an OPEN that no honest peer sends in numbers */
 	BUDGET_NAMES_EACH = 16,    /* names in an ANNOUNCE that cost one more point */
 	BUDGET_LATE = 4,           /* frames that may come late for each stream that ends, */
 	BUDGET_LATE_MAX = 1 << 16, /* and for all of them */

@@ -353,6 +353,15 @@ void mux_close(struct mux_stream *s, uint32_t code, uint64_t now)
 		stream_free(s);
 }
 
+void mux_charge_stray(struct mux *m, uint64_t now)
+{
+	if (m->failed == 0 && budget_spend(&m->budget, now, BUDGET_STRAY_PRICE) != 0) {
+		m->failed = ERR_LIMIT;
+		m->fail_code = WIRE_FLOOD;
+		m->why = "too many streams opened that it may not open";
+	}
+}
+
 /* --- out ---------------------------------------------------------------------- */
 
 static bool control_pending(const struct mux *m)

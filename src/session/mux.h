@@ -135,6 +135,12 @@ void mux_set_user(struct mux_stream *s, void *user);
  */
 void mux_close(struct mux_stream *s, uint32_t code, uint64_t now);
 
+/*
+ * The peer opened a stream that it had no reason to open, and pays BUDGET_STRAY_PRICE for it.
+ * When its budget is spent the next mux_receive() fails.
+ */
+void mux_charge_stray(struct mux *m, uint64_t now);
+
 uint32_t mux_stream_id(const struct mux_stream *s);
 
 /* Bytes received on the stream and not consumed. */

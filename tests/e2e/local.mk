@@ -27,6 +27,7 @@ EXTRA_DIST += \
 	tests/e2e/test_harness.py \
 	tests/e2e/test_identities.py \
 	tests/e2e/test_links.py \
+	tests/e2e/test_log.py \
 	tests/e2e/test_metrics.py \
 	tests/e2e/test_metrics_numbers.py \
 	tests/e2e/test_nat_links.py \

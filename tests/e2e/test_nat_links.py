@@ -2,6 +2,7 @@
 
 import re
 import signal
+import time
 
 import pytest
 
@@ -600,6 +601,32 @@ def test_a_list_without_news_is_not_logged_again(bus):
     assert len(bus.controller.daemon.logged_all(r"serves 1 services")) == 1
 
 
+def test_each_change_of_names_is_logged(bus):
+    """What comes and goes by a reload, and by hand, until there is too much of it."""
+    hub = Hub(bus)
+    hub.service("web")
+    bus.controller.start()
+    node = dialler(bus, hub, other=bus.serve(echo)).start()
+    log = bus.controller.daemon
+    log.wait_log(r"segment \S+: serves 1 services")
+    segment = bus.segments[0]
+    segment.section("web", None, bus.serve(echo).url)
+    segment.reload()
+    log.wait_log(r"segment \S+: serves 2 services")
+    segment.sections.pop()
+    segment.reload()
+    eventually(lambda: len(log.logged_all(r"segment \S+: serves 1 services")) == 2, "one less")
+    assert node.running()
+    peer, began = greeted(bus, hub), time.monotonic()
+    peer.send(proto.announce("a"))
+    for version in range(1, 1001):
+        peer.send(proto.announce(("-", "")[version % 2] + "b", version=version,
+                                 kind=proto.CHANGES))
+    peer.expect_pong(1)
+    assert 100 < len(log.logged_all(r"serves \d services")) \
+        < 256 + 10 * (time.monotonic() - began + 2)
+
+
 def test_a_flood_of_tokens_costs_the_transport(bus):
     hub = Hub(bus)
     hub.service("web")
@@ -753,7 +780,8 @@ def test_secured_links_serve_what_the_token_allows(bus):
     bus.controller.daemon.wait_log(rf"segment {node.name} \(\S+\): serves 1 services")
     assert answer(bus, web) == "web"
     bus.refused(secret)
-    bus.controller.daemon.wait_log(rf"segment {node.name} .*: may not serve \[secret\]")
+    bus.controller.daemon.wait_log(rf"segment {node.name} .*: may not serve \[secret\] to node "
+                                   "controller: its token does not let it serve that")
     # A fresh token allows it, and no session is lost over that; then another takes it back.
     client = bus.connect(web)
     assert client.recv_exactly(3) == b"web"
@@ -764,8 +792,27 @@ def test_secured_links_serve_what_the_token_allows(bus):
     bus.keys.issue(node.name, "segment", serve="secret")
     node.daemon.signal(signal.SIGHUP)
     bus.controller.daemon.wait_log(rf"segment {node.name} .*: may not serve \[web\]")
+    bus.controller.daemon.wait_log(r"serves 1 services[\s\S]*serves 2 services[\s\S]*serves 1 serv")
     bus.refused(web)
     assert answer(bus, secret) == "secret"
+
+
+@pytest.mark.parametrize("customers", [("acme", "umbrella"), ("acme", None), (None, "umbrella")])
+def test_what_is_announced_across_customers_is_not_served(bus, customers):
+    """The line has both nodes, the service and the true reason: its token does say so."""
+    hub = secured(bus)
+    url = hub.service("web")
+    node = dialler(bus, hub, web=bus.serve(echo))
+    bus.secure(node)
+    for one, customer in zip((bus.controller, node), customers):
+        bus.keys.issue(one.name, one.program, *(["--customer", customer] if customer else []))
+    bus.controller.start()
+    node.start()
+    bus.controller.daemon.wait_log(rf"segment {node.name} \(\S+\): may not serve \[web\] to node "
+                                   "controller: they are of different customers")
+    bus.controller.daemon.wait_log(rf"segment {node.name} \(\S+\): serves 0 services")
+    bus.refused(url)
+    assert not bus.controller.daemon.logged("token does not")
 
 
 def test_a_newer_process_of_a_node_takes_over(bus):

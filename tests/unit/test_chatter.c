@@ -15,7 +15,7 @@ START_TEST(so_many_a_second)
 	c = (struct chatter){.lines = 0};
 	for (int second = 0; second < 3; second++, now += CLOCK_SEC) {
 		for (int i = 0; i < CHATTER_LINES + 7; i++) {
-			bool may = chatter_may(&c, now + (uint64_t)i, more);
+			bool may = chatter_may(&c, CHATTER_LINES, now + (uint64_t)i, more);
 			ck_assert_int_eq(may, i < CHATTER_LINES);
 			bool says = strcmp(more, " (and 7 more that were not logged)") == 0;
 			ck_assert_int_eq(says, may && i == 0 && second > 0);
@@ -28,7 +28,7 @@ END_TEST
 START_TEST(any_number_has_room)
 {
 	c = (struct chatter){.left_out = UINT32_MAX};
-	ck_assert(chatter_may(&c, CLOCK_SEC, more));
+	ck_assert(chatter_may(&c, 1, CLOCK_SEC, more));
 	ck_assert_str_eq(more, " (and 4294967295 more that were not logged)");
 }
 END_TEST

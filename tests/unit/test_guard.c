@@ -2,6 +2,7 @@
 #include "bus/coverage.h"
 #include "bus/dialer.h"
 #include "bus/guard.h"
+#include "session/budget.h"
 #include "unit/cluster.h"
 #include "unit/fast.h"
 #include "unit/rig.h"
@@ -213,9 +214,11 @@ START_TEST(both_tokens_decide)
 	cluster_add(&cluster, &ctl);
 	cluster_add(&cluster, &seg);
 	start_both();
-	ck_assert_int_eq(guard_believes(transport_of(controller), "echo", 4),
-		rights[_i].works || strcmp(seg.serve, "*") == 0 ? rights[_i].customer == NULL
-								: false);
+	const char *why = guard_doubts(transport_of(controller), "echo", 4);
+	ck_assert_pstr_eq(why, rights[_i].customer != NULL ? "they are of different customers"
+			       : strcmp(rights[_i].serve, "ech") == 0
+				       ? "its token does not let it serve that"
+				       : NULL);
 	ck_assert_int_eq(try_session(), rights[_i].works);
 	ck_assert(is_up(controller));
 	ck_assert_uint_eq(controller->bus.stats.forbidden[STATS_DIALLED], !rights[_i].works);
@@ -243,6 +246,36 @@ START_TEST(what_the_opener_does_not_check_the_other_side_does)
 }
 END_TEST
 
+static void ignore_reset(struct transport_stream *ts, uint32_t code)
+{
+	(void)ts;
+	(void)code;
+}
+
+/* An opener without manners: what it may not open costs it the transport before long. */
+START_TEST(what_may_not_be_opened_costs_points)
+{
+	enum { MOST = BUDGET_POINTS / BUDGET_STRAY_PRICE };
+	static const struct transport_stream_ops ops = {.reset = ignore_reset};
+	static struct transport_stream ts[4 * MOST];
+	ctl.open = "echo";
+	cluster_add(&cluster, &ctl);
+	start_both();
+	struct transport *t = the_transport(controller);
+	struct wire_open open = {.hops = WIRE_HOPS, .name_len = 5, .name = "other"};
+	memset(ts, 0, sizeof ts);
+	for (size_t i = 0; i < 4 * MOST; i++) {
+		ts[i].ops = &ops;
+		ck_assert_int_eq(transport_open(t, &ts[i], &open), 0);
+	}
+	RIG_UNTIL(&r, segment->bus.stats.closed[STATS_CLOSED_FLOOD] == 1);
+	ck_assert_uint_ge(segment->bus.stats.forbidden[STATS_ACCEPTED], MOST);
+	ck_assert_uint_lt(segment->bus.stats.forbidden[STATS_ACCEPTED], 4 * MOST);
+	RIG_UNTIL(&r, is_up(controller));
+	ck_assert_uint_eq(controller->bus.stats.forbidden[STATS_DIALLED], 0);
+}
+END_TEST
+
 START_TEST(case_34_a_fresh_token_is_told)
 {
 	start_both();
@@ -265,7 +298,7 @@ START_TEST(who_is_revoked_is_gone)
 	ck_assert_uint_eq(segment->bus.stats.closed[STATS_CLOSED_UNWELCOME], 1);
 	/* It tries again, and its token is not taken; then its key has a pause. */
 	const uint64_t *shakes = segment->bus.stats.shakes[STATS_ACCEPTED];
-	RIG_UNTIL(&r, shakes[STATS_SHAKE_UNWELCOME] == 1 && shakes[STATS_SHAKE_PAUSED] > 0);
+	RIG_UNTIL(&r, shakes[STATS_SHAKE_UNWELCOME] > 0 && shakes[STATS_SHAKE_PAUSED] > 0);
 	cluster_write(&cluster, "revoked", "");
 	guard_reload(segment->bus.guard);
 	RIG_UNTIL(&r, is_up(controller) && is_up(segment));
@@ -716,6 +749,7 @@ int main(void)
 	tcase_add_test(t, an_orderly_end_says_close);
 	tcase_add_loop_test(t, both_tokens_decide, 0, sizeof rights / sizeof *rights);
 	tcase_add_test(t, what_the_opener_does_not_check_the_other_side_does);
+	tcase_add_test(t, what_may_not_be_opened_costs_points);
 	tcase_add_test(t, case_34_a_fresh_token_is_told);
 	tcase_add_test(t, who_is_revoked_is_gone);
 	tcase_add_loop_test(t, who_is_revoked_is_gone_whatever_else_is_bad, 0, 3);
