@@ -183,7 +183,7 @@ static void watch_own(struct guard *g, int64_t now)
 	g->out_of_time = false;
 	if (may_dial(g, now))
 		dialer_queue_release(g->bus);
-	bool revoked = revoked_has(g->keyring.now->credentials->revoked, token);
+	bool revoked = credentials_revoke(g->keyring.now->credentials, token);
 	if (revoked && !g->revoked)
 		log_error("%s: this node, or its token %s, is on its own revocation list; peers "
 			  "that have the list refuse it",
@@ -244,8 +244,8 @@ static void end_at_once(struct transport *t, const char *why)
 /* Whether it is on the list, and was ended for that: at once, even where its token has expired. */
 static bool end_if_revoked(struct transport *t)
 {
-	const struct revoked *list = t->bus->guard->keyring.now->credentials->revoked;
-	bool is = revoked_has(list, secure_peer(t->sealed->secure));
+	const struct credentials *own = t->bus->guard->keyring.now->credentials;
+	bool is = credentials_revoke(own, secure_peer(t->sealed->secure));
 	if (is)
 		end_at_once(t, "it is revoked");
 	return is;
@@ -499,14 +499,30 @@ static void on_timer(struct timer *timer)
 	set_timer(g, now);
 }
 
-static void load_list(struct guard *g)
+static void list_loaded(struct guard *g, int rc, const char *why)
 {
-	char why[WHY_MAX];
-	int rc = keyring_reload_list(&g->keyring, why);
 	g->bus->stats.list_reloads[rc == 0 ? STATS_OK : STATS_NOT_OK]++;
 	if (rc != 0)
 		log_error("the revocation list was not reloaded, the old one stays in force: %s",
 			why);
+}
+
+static int load_list(struct guard *g)
+{
+	char why[WHY_MAX];
+	int rc = keyring_reload_list(&g->keyring, why);
+	list_loaded(g, rc, why);
+	return rc;
+}
+
+/* What guard_prepare() has loaded, or the files as they are now. */
+static int load_keys(struct guard *g, int64_t now, unsigned *changes, char why[static WHY_MAX])
+{
+	struct keyset *set = g->next;
+	g->next = NULL;
+	if (set != NULL)
+		return keyring_adopt(&g->keyring, set, changes, why);
+	return keyring_reload(&g->keyring, now, changes, why);
 }
 
 /* Neither waits for the other: see keyring.h. */
@@ -515,7 +531,7 @@ void guard_reload(struct guard *g)
 	char why[WHY_MAX];
 	unsigned changes = 0;
 	int64_t now = wall_now();
-	int rc = keyring_reload(&g->keyring, now, &changes, why);
+	int rc = load_keys(g, now, &changes, why);
 	g->bus->stats.key_reloads[rc == 0 ? STATS_OK : STATS_NOT_OK]++;
 	g->complaint = rc != 0 ? words_of(why) : 0;
 	if (rc == 0)
@@ -523,17 +539,22 @@ void guard_reload(struct guard *g)
 	else
 		log_error("the keys and tokens were not reloaded, the old ones stay in force: %s",
 			why);
-	load_list(g);
+	if (load_list(g) == 0)
+		keyring_drop_also(&g->keyring);
 	adopted(g, changes, now);
 	guard_check_services(g);
 	watch_own(g, now);
 	set_timer(g, now);
 }
 
-void guard_reload_list(struct guard *g)
+void guard_reload_list(struct guard *g, const struct conf *refused)
 {
+	char why[WHY_MAX];
 	int64_t now = wall_now();
-	load_list(g);
+	(void)load_list(g);
+	if (refused != NULL && refused->revoked != NULL &&
+		!conf_equal_revoked(g->bus->conf, refused))
+		list_loaded(g, keyring_load_also(&g->keyring, refused->revoked, why), why);
 	adopted(g, 0, now);
 	watch_own(g, now);
 }
@@ -552,26 +573,40 @@ struct credentials_source guard_source(const struct conf *conf, struct mem *mem)
 		.mem = mem};
 }
 
-int guard_prepare(const struct guard *g, const struct conf *conf, char why[static WHY_MAX])
+static bool names_all(const struct conf *conf)
+{
+	return conf->trust != NULL && conf->identity != NULL && conf->token != NULL;
+}
+
+int guard_prepare(struct guard *g, const struct conf *conf, char why[static WHY_MAX])
 {
 	struct bus *bus = g->bus;
 	struct credentials_source source = guard_source(conf, bus->mem);
-	struct credentials *c = NULL;
 	struct revoked *list = NULL;
-	int rc = 0;
-	if (!conf_equal_keys(bus->conf, conf))
-		rc = credentials_load_keys(&c, &source, why);
+	if (!names_all(conf))
+		return 0;
+	source.any_time = true;
+	int rc = keyring_prepare(&g->keyring, &g->next, &source, why);
+	if (rc != 0)
+		bus->stats.key_reloads[STATS_NOT_OK]++;
 	if (rc == 0 && !conf_equal_revoked(bus->conf, conf))
 		rc = credentials_load_list(&list, &source, why);
-	credentials_free(c);
 	revoked_free(list);
+	if (rc != 0)
+		guard_abandon(g);
 	return rc;
+}
+
+void guard_abandon(struct guard *g)
+{
+	keyring_drop(g->next);
+	g->next = NULL;
 }
 
 void guard_use(struct guard *g)
 {
 	struct bus *bus = g->bus;
-	if (bus->conf->trust == NULL || bus->conf->identity == NULL || bus->conf->token == NULL)
+	if (!names_all(bus->conf))
 		return; /* it watches over what is there, by the files it has */
 	uint64_t seed = g->keyring.source.seed;
 	generation_drop(bus, g->generation);
@@ -617,6 +652,7 @@ void guard_free(struct guard *g)
 	g->bus->guard = NULL;
 	loop_timer_stop(g->bus->loop, &g->timer);
 	lobby_fini(&g->lobby);
+	guard_abandon(g);
 	keyring_fini(&g->keyring);
 	generation_drop(g->bus, g->generation);
 	mem_free(g->bus->mem, g);

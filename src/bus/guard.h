@@ -25,6 +25,7 @@ enum {
 struct guard {
 	struct bus *bus;
 	struct keyring keyring;
+	struct keyset *next; /* loaded, of a configuration that is being prepared */
 	struct lobby lobby;
 	struct timer timer;
 	struct generation *generation; /* whose paths these are; NULL: at the start */
@@ -59,12 +60,19 @@ int guard_new(
 	struct guard **out, struct bus *bus, const struct conf *conf, char why[static WHY_MAX]);
 
 /*
- * Whether those files of another configuration that the present one does not name can be used.
- * 0, or as guard_new().
+ * Loads the keys that another configuration names, all of them, and looks at its list, where that
+ * is another one: guard_use() or guard_abandon() follows.  0, or as guard_new(), but that a token
+ * which does not count now is an error, unless it is the present one.
  */
-int guard_prepare(const struct guard *g, const struct conf *conf, char why[static WHY_MAX]);
+int guard_prepare(struct guard *g, const struct conf *conf, char why[static WHY_MAX]);
 
-/* The files are those that the bus's present configuration names: for guard_reload(). */
+/* It is not used. */
+void guard_abandon(struct guard *g);
+
+/*
+ * The bus's present configuration is the one that was prepared: guard_reload() is to take what was
+ * loaded, and from then on those are the files.
+ */
 void guard_use(struct guard *g);
 
 /* Warns of services that the bus's configuration has and our token does not allow. */
@@ -74,14 +82,18 @@ void guard_check_services(const struct guard *g);
 void guard_free(struct guard *g);
 
 /*
- * Loads the files again, tells the peers of a fresh token, and judges every peer anew.
- * A file that is bad is logged, and what it is part of stays as it was: trust, identity and
- * token, or the revocation list.
+ * Loads the files again, or takes those of guard_use(), tells the peers of a fresh token, and
+ * judges every peer anew. A file that is bad is logged, and what it is part of stays as it was:
+ * trust, identity and token, or the revocation list.
  */
 void guard_reload(struct guard *g);
 
-/* Loads the revocation list again, and nothing else: who is on it goes.  Likewise. */
-void guard_reload_list(struct guard *g);
+/*
+ * Loads the revocation list again, and nothing else: who is on it goes.  Likewise.  `refused`: a
+ * configuration that is not put in force; the list that it names counts too, until another is.
+ * Or NULL.
+ */
+void guard_reload_list(struct guard *g, const struct conf *refused);
 
 /* What the peers of this node must be: controllers of a segment, segments of a controller. */
 enum token_role guard_peer_role(const struct bus *bus);

@@ -108,10 +108,70 @@ int keyring_reload_list(struct keyring *k, char why[static WHY_MAX])
 	return 0;
 }
 
-static void move_list(struct credentials *to, struct credentials *from)
+int keyring_load_also(struct keyring *k, const char *path, char why[static WHY_MAX])
+{
+	struct revoked *list;
+	struct credentials_source source = k->source;
+	source.revoked = path;
+	int rc = credentials_load_list(&list, &source, why);
+	if (rc != 0)
+		return rc;
+	keyring_drop_also(k);
+	k->now->credentials->also = list;
+	return 0;
+}
+
+void keyring_drop_also(struct keyring *k)
+{
+	revoked_free(k->now->credentials->also);
+	k->now->credentials->also = NULL;
+}
+
+static void move_lists(struct credentials *to, struct credentials *from)
 {
 	to->revoked = from->revoked;
-	from->revoked = NULL;
+	to->also = from->also;
+	from->revoked = from->also = NULL;
+}
+
+static bool same_token(const struct credentials *a, const struct credentials *b)
+{
+	return a->token_n == b->token_n && memcmp(a->token_text, b->token_text, b->token_n) == 0;
+}
+
+int keyring_prepare(const struct keyring *k, struct keyset **set,
+	const struct credentials_source *source, char why[static WHY_MAX])
+{
+	int rc = load(set, source, why);
+	if (rc != 0 || same_token(k->now->credentials, (*set)->credentials))
+		return rc;
+	rc = token_check_time((*set)->credentials->token, source->now, why);
+	if (rc == 0)
+		return 0;
+	why_prefix(why, "%s: ", source->token);
+	keyring_drop(*set);
+	*set = NULL;
+	return rc;
+}
+
+int keyring_adopt(
+	struct keyring *k, struct keyset *set, unsigned *changes, char why[static WHY_MAX])
+{
+	struct credentials *a = k->now->credentials, *b = set->credentials;
+	bool same = same_token(a, b);
+	bool same_key = memcmp(a->identity.public, b->identity.public, KEYFILE_KEY) == 0;
+	bool same_name = strcmp(a->token->node, b->token->node) == 0 &&
+			 strcmp(a->token->customer, b->token->customer) == 0;
+	set->generation = k->now->generation + (same ? 0 : 1);
+	move_lists(b, a);
+	if (adopt(k, set) != 0) {
+		move_lists(a, b);
+		keyring_drop(set);
+		return why_say(why, ERR_NOMEM, "out of memory");
+	}
+	*changes = (same ? 0u : KEYRING_TOKEN) | (same_key ? 0u : KEYRING_IDENTITY) |
+		   (same_name ? 0u : KEYRING_NAME);
+	return 0;
 }
 
 int keyring_reload(struct keyring *k, int64_t now, unsigned *changes, char why[static WHY_MAX])
@@ -119,24 +179,7 @@ int keyring_reload(struct keyring *k, int64_t now, unsigned *changes, char why[s
 	struct keyset *set;
 	k->source.now = now;
 	int rc = load(&set, &k->source, why);
-	if (rc != 0)
-		return rc;
-	struct credentials *a = k->now->credentials, *b = set->credentials;
-	bool same_token =
-		a->token_n == b->token_n && memcmp(a->token_text, b->token_text, b->token_n) == 0;
-	bool same_key = memcmp(a->identity.public, b->identity.public, KEYFILE_KEY) == 0;
-	bool same_name = strcmp(a->token->node, b->token->node) == 0 &&
-			 strcmp(a->token->customer, b->token->customer) == 0;
-	set->generation = k->now->generation + (same_token ? 0 : 1);
-	move_list(b, a);
-	if (adopt(k, set) != 0) {
-		move_list(a, b);
-		keyring_drop(set);
-		return why_say(why, ERR_NOMEM, "out of memory");
-	}
-	*changes = (same_token ? 0u : KEYRING_TOKEN) | (same_key ? 0u : KEYRING_IDENTITY) |
-		   (same_name ? 0u : KEYRING_NAME);
-	return 0;
+	return rc != 0 ? rc : keyring_adopt(k, set, changes, why);
 }
 
 int keyring_check(struct keyring *k, const uint8_t *msg, uint64_t wall, size_t *which)

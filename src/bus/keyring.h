@@ -51,6 +51,19 @@ enum keyring_change {
 };
 
 /*
+ * Loads trust, identity and token of another source, whose `any_time` is set, which is to become
+ * the keyring's; its strings may go.  0 and *set, for keyring_adopt() or keyring_drop(); or an
+ * error with why.  A token that has expired or is not valid yet is an error, unless it is the
+ * present one.
+ */
+int keyring_prepare(const struct keyring *k, struct keyset **set,
+	const struct credentials_source *source, char why[static WHY_MAX]);
+
+/* The set, which is the keyring's then, also on failure, is the present one.  As keyring_reload. */
+int keyring_adopt(
+	struct keyring *k, struct keyset *set, unsigned *changes, char why[static WHY_MAX]);
+
+/*
  * Loads trust, identity and token again; now: seconds since 1970.  0 and *changes; or an error
  * with why, and everything stays as it was.
  */
@@ -58,6 +71,13 @@ int keyring_reload(struct keyring *k, int64_t now, unsigned *changes, char why[s
 
 /* Loads the list again: 0; or an error with why, and the old one stays in force. */
 int keyring_reload_list(struct keyring *k, char why[static WHY_MAX]);
+
+/*
+ * Loads a list that is to count beside that one, until
+ * keyring_drop_also(): one that a configuration names which is not in force.  Likewise.
+ */
+int keyring_load_also(struct keyring *k, const char *path, char why[static WHY_MAX]);
+void keyring_drop_also(struct keyring *k);
 
 /* The present set, held until keyring_drop(). */
 struct keyset *keyring_hold(struct keyring *k);

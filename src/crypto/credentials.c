@@ -183,7 +183,7 @@ int credentials_admit(struct token **out, const struct credentials *c,
 	else if (t->role != peer->role)
 		rc = why_say(why, ERR_INVALID, "role: node %s is a %s; expected a %s", t->node,
 			token_role_text(t->role), token_role_text(peer->role));
-	else if (revoked_has(c->revoked, t))
+	else if (credentials_revoke(c, t))
 		rc = why_say(why, ERR_CLOSED, "node %s, token %s: revoked", t->node, t->id);
 	if (rc != 0) {
 		token_free(t, mem);
@@ -193,11 +193,17 @@ int credentials_admit(struct token **out, const struct credentials *c,
 	return rc;
 }
 
+bool credentials_revoke(const struct credentials *c, const struct token *t)
+{
+	return revoked_has(c->revoked, t) || revoked_has(c->also, t);
+}
+
 void credentials_free(struct credentials *c)
 {
 	if (c == NULL)
 		return;
 	token_free(c->token, c->mem);
 	revoked_free(c->revoked);
+	revoked_free(c->also);
 	sodium_free(c); /* which wipes it */
 }

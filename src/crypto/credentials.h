@@ -23,6 +23,7 @@ struct credentials {
 	size_t token_n;                      /* bytes of token_text, without a NUL */
 	char token_text[TOKEN_TEXT_MAX + 1]; /* as it is sent to peers */
 	struct revoked *revoked;             /* NULL without a list */
+	struct revoked *also;                /* another that counts beside it, or NULL */
 	struct mem *mem;
 };
 
@@ -83,6 +84,9 @@ struct credentials_peer {
  */
 int credentials_admit(struct token **out, const struct credentials *c,
 	const struct credentials_peer *peer, struct mem *mem, char why[static WHY_MAX]);
+
+/* Whether the token is on a list. */
+bool credentials_revoke(const struct credentials *c, const struct token *t);
 
 /* NULL does nothing. */
 void credentials_free(struct credentials *c);

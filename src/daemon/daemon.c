@@ -94,8 +94,8 @@ static void log_report(void *ctx, const char *message)
 }
 
 /*
- * Whether the keys that it names can be used: bad ones refuse it as a whole.  *made: the bus had
- * no guard, and has one now.
+ * Loads the keys that it names: bad ones refuse it as a whole.  *made: the bus had no guard, and
+ * has one now.
  */
 static int prepare_keys(struct daemon *d, const struct conf *conf, bool *made)
 {
@@ -103,7 +103,7 @@ static int prepare_keys(struct daemon *d, const struct conf *conf, bool *made)
 	struct guard *g;
 	int rc = 0;
 	*made = false;
-	if (!conf->secured)
+	if (d->bus.guard == NULL && !conf->secured)
 		return 0;
 	if (d->bus.guard == NULL) {
 		rc = guard_new(&g, &d->bus, conf, why);
@@ -146,6 +146,8 @@ static int change_to(struct daemon *d, struct conf *conf, struct node_changes *c
 		resolver_free(resolver);
 		if (made)
 			guard_free(bus->guard);
+		else if (bus->guard != NULL)
+			guard_abandon(bus->guard);
 		return rc;
 	}
 	node_commit(step, changes);
@@ -159,11 +161,11 @@ static int change_to(struct daemon *d, struct conf *conf, struct node_changes *c
 	return 0;
 }
 
-/* Who is revoked goes, whatever is wrong with the configuration. */
-static void drop_revoked(struct daemon *d)
+/* Who is revoked goes, whatever is wrong with the configuration, which may be NULL. */
+static void drop_revoked(struct daemon *d, const struct conf *refused)
 {
 	if (d->bus.guard != NULL)
-		guard_reload_list(d->bus.guard);
+		guard_reload_list(d->bus.guard, refused);
 }
 
 static void reload(struct daemon *d)
@@ -172,7 +174,7 @@ static void reload(struct daemon *d)
 	struct conf *conf;
 	if (d->draining) {
 		log_notice("SIGHUP: draining: the configuration is not read again");
-		drop_revoked(d);
+		drop_revoked(d, NULL);
 		return;
 	}
 	int rc = load_file(&conf, d->role, d->file, log_report, NULL);
@@ -180,8 +182,8 @@ static void reload(struct daemon *d)
 		rc = change_to(d, conf, &n);
 	d->bus.stats.reloads[rc == 0 ? STATS_OK : STATS_NOT_OK]++;
 	if (rc != 0) {
+		drop_revoked(d, conf);
 		conf_free(conf);
-		drop_revoked(d);
 		log_error(
 			"SIGHUP: nothing was changed; the configuration before it stays in force");
 		return;

@@ -272,7 +272,7 @@ static void add_secured(
 	const struct credentials *own = bus->guard->keyring.now->credentials;
 	plain(t, METRICS_TOKEN_EXPIRY, (uint64_t)own->token->expires);
 	plain(t, METRICS_TOKEN_EXPIRING, guard_is_near_end(own->token->expires, now));
-	plain(t, METRICS_TOKEN_REVOKED, revoked_has(own->revoked, own->token));
+	plain(t, METRICS_TOKEN_REVOKED, credentials_revoke(own, own->token));
 	metrics_text_begin(t, METRICS_PEER_EXPIRY);
 	if (s->tokens > 0)
 		metrics_text_add(t, NULL, 0, (uint64_t)s->expires);
@@ -281,7 +281,7 @@ static void add_secured(
 	add_handshakes(t, bus);
 	BY(t, METRICS_FORBIDDEN, "by", forbidden_label, bus->stats.forbidden);
 	plain(t, METRICS_NAMES_FORBIDDEN, bus->stats.names_forbidden);
-	plain(t, METRICS_REVOKED, revoked_count(own->revoked));
+	plain(t, METRICS_REVOKED, revoked_count(own->revoked) + revoked_count(own->also));
 	BY(t, METRICS_KEY_RELOADS, "result", stats_result_label, bus->stats.key_reloads);
 	BY(t, METRICS_LIST_RELOADS, "result", stats_result_label, bus->stats.list_reloads);
 }

@@ -295,15 +295,15 @@ def test_case_47_who_is_revoked_goes_whatever_is_wrong_beside(bus, wrong):
     else:
         name = "trust" if wrong == "trust" else f"{segment.name}.{wrong}"
         (bus.keys.folder / name).write_text("nonsense\n")
-        segment.reload()
-        assert segment.daemon.logged(r"error: .*keys and tokens were not reloaded.*expected|error: "
-                                     rf".*keys and tokens were not reloaded.*{name}")
+        segment.reload(good=False)
+        assert segment.daemon.logged(rf"error: .*{name}(:1)?: ")
     assert client.recv_end() == (b"", RST)
     assert server.recv_end() == (b"", RST)
     segment.daemon.wait_log(r"let in no more: it is revoked")
 
 
 def test_a_list_named_by_a_reload_counts_whatever_the_token_file_is(bus):
+    """The configuration is refused, its list is not; nor does a further reload forget it."""
     backend = bus.listen()
     service = bus.service(backend, name="any", link="bus")
     segment = service.segments[0]
@@ -314,10 +314,24 @@ def test_a_list_named_by_a_reload_counts_whatever_the_token_file_is(bus):
     (bus.keys.folder / f"{segment.name}.token").write_text("nonsense\n")
     bus.keys.revoke("controller")
     segment.options["revoked"] = bus.keys.folder / "revoked"
-    segment.reload()
-    assert segment.daemon.logged("error: .*keys and tokens were not reloaded")
+    segment.reload(good=False)
+    assert segment.daemon.logged(rf"error: \S+{segment.name}\.token: ")
     assert client.recv_end() == (b"", RST)
     assert server.recv_end() == (b"", RST)
+    segment.options["nonsense"] = "1"
+    segment.reload(good=False)
+    before = len(segment.daemon.logged_all(r"refused: .*revoked"))
+    eventually(lambda: len(segment.daemon.logged_all(r"refused: .*revoked")) > before,
+               "it is still refused")
+    # In force at last, the list is the one that counts.
+    del segment.options["nonsense"]
+    bus.keys.issue(segment.name, "segment")
+    bus.keys.revoke("# nobody")
+    segment.reload()
+    bus.wait_links()
+    client, server = bus.pair(service, backend)
+    client.send(b"x")
+    assert server.recv_exactly(1) == b"x"
 
 
 def test_a_bad_list_lets_nobody_in_again(bus):
@@ -386,13 +400,50 @@ def test_case_34_a_fresh_token_is_found_at_half_life(bus, need):
     assert not bus.controller.daemon.logged(r"\bdown\b")
 
 
-def test_bad_files_at_sighup_change_nothing(bus):
+@pytest.mark.parametrize("wrong", ["token", "open key", "expired token"])
+def test_bad_files_at_sighup_change_nothing(bus, need, wrong):
+    """Nor does the rest of the configuration that was to come with them."""
     service = secured(bus)
     bus.start()
-    (bus.keys.folder / "controller.token").write_text("nonsense\n")
-    bus.controller.daemon.signal(signal.SIGHUP)
-    bus.controller.daemon.wait_log(r"error: .*old ones stay in force: .*controller\.token")
+    token, key = (bus.keys.folder / f"controller.{kind}" for kind in ("token", "key"))
+    good = token.read_text()
+    if wrong == "token":
+        token.write_text("nonsense\n")
+    elif wrong == "open key":
+        key.chmod(0o644)
+    else:
+        bus.keys.forge(need("openssl"), "controller", nbf=1, exp=int(time.time()) - 3600)
+    extra = bus.address()
+    bus.controller.section("extra", extra, bus.controller.sections[0][1][1][1])
+    bus.controller.reload(good=False)
+    bus.controller.daemon.wait_log(rf"error: \S+controller\.{'key' if wrong == 'open key' else 'token'}: ")
+    with pytest.raises(ConnectionRefusedError):
+        bus.connect(extra)
     works(bus, service)
+    key.chmod(0o600)
+    token.write_text(good)
+    bus.controller.reload()
+    bus.connect(extra)
+    works(bus, service)
+
+
+def test_a_reload_beside_a_token_that_has_expired_already(bus, need):
+    """It is the one in use, so nothing about it is new; what else changes counts."""
+    backend = bus.listen()
+    service = bus.service(backend, name="any", link="bus")
+    plain = bus.service(backend, name="plain", link="tcp")
+    bus.keys.forge(need("openssl"), "controller", nbf=1, exp=int(time.time()) - 3600)
+    for node in bus.segments:
+        node.start()
+    bus.controller.start()
+    bus.controller.daemon.wait_log("this node dials nobody")
+    extra = bus.address()
+    bus.controller.section("extra", extra, plain.segments[0].sections[0][1][0][1])
+    bus.controller.reload()
+    client, server = bus.pair(extra, backend)
+    client.send(b"x")
+    assert server.recv_exactly(1) == b"x"
+    assert service.segments[0].daemon.running()
 
 
 def test_warned_before_the_end(bus):

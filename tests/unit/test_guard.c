@@ -360,7 +360,7 @@ START_TEST(who_is_revoked_does_not_drain)
 	fast_set_wall(15);
 	RIG_UNTIL(&r, the_transport(segment)->sealed->expelled);
 	cluster_write(&cluster, "revoked", "ctl\n");
-	guard_reload_list(segment->bus.guard);
+	guard_reload_list(segment->bus.guard, NULL);
 	RIG_UNTIL(&r, segment->bus.n_transports == 0);
 	rig_expect_reset(&r, client);
 	rig_expect_reset(&r, server);
