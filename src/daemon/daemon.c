@@ -93,13 +93,26 @@ static void log_report(void *ctx, const char *message)
 	log_error("%s", message);
 }
 
+enum { AS_WHOM = 128 };
+
+/* Behind what is wrong with a file of keys: who has tried to read it. */
+static const char *as_whom(char to[static AS_WHOM], const struct conf *conf)
+{
+	const struct conf_account *a = conf->user.name != NULL ? &conf->user : &conf->group;
+	to[0] = '\0';
+	if (a->name != NULL)
+		(void)snprintf(to, AS_WHOM, " (read as %s \"%.64s\")",
+			a == &conf->user ? "user" : "group", a->name);
+	return to;
+}
+
 /*
  * Loads the keys that it names: bad ones refuse it as a whole.  *made: the bus had no guard, and
  * has one now.
  */
 static int prepare_keys(struct daemon *d, const struct conf *conf, bool *made)
 {
-	char why[WHY_MAX];
+	char why[WHY_MAX], whom[AS_WHOM];
 	struct guard *g;
 	int rc = 0;
 	*made = false;
@@ -112,7 +125,7 @@ static int prepare_keys(struct daemon *d, const struct conf *conf, bool *made)
 		rc = guard_prepare(d->bus.guard, conf, why);
 	}
 	if (rc != 0)
-		log_error("%s", why);
+		log_error("%s%s", why, as_whom(whom, conf));
 	return rc;
 }
 
@@ -182,6 +195,7 @@ static void reload(struct daemon *d)
 		rc = change_to(d, conf, &n);
 	d->bus.stats.reloads[rc == 0 ? STATS_OK : STATS_NOT_OK]++;
 	if (rc != 0) {
+		harden_explain(conf, d->file);
 		drop_revoked(d, conf);
 		conf_free(conf);
 		log_error(
@@ -289,12 +303,30 @@ static void tear_down(struct daemon *d)
 /* 0, or the exit status after saying why. */
 static int load_keys(struct daemon *d)
 {
-	char why[WHY_MAX];
+	char why[WHY_MAX], whom[AS_WHOM];
 	struct guard *g;
 	if (!d->conf->secured || guard_new(&g, &d->bus, d->conf, why) == 0)
 		return DAEMON_EXIT_OK;
-	log_error("%s", why);
+	log_error("%s%s", why, as_whom(whom, d->conf));
 	return DAEMON_EXIT_CONFIG;
+}
+
+/* Whom we have become must be able to read what a reload will read. */
+static int check_readable(const struct conf *conf, const char *file, conf_report *say)
+{
+	char text[CONF_PATH_MAX + 256];
+	int fd = open(file, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		(void)close(fd);
+		return 0;
+	}
+	bool by_user = conf->user.name != NULL;
+	(void)snprintf(text, sizeof text,
+		"%.*s: %s \"%.64s\" cannot read it, as a reload has to: %s", CONF_PATH_MAX, file,
+		by_user ? "the user" : "the group", by_user ? conf->user.name : conf->group.name,
+		strerror(errno));
+	say(NULL, text);
+	return ERR_SYS;
 }
 
 /*
@@ -303,7 +335,7 @@ static int load_keys(struct daemon *d)
  */
 static int test_keys(const struct conf *conf, const struct privileges *p)
 {
-	char why[WHY_MAX];
+	char why[WHY_MAX], whom[AS_WHOM];
 	if (!conf->secured)
 		return 0;
 	struct credentials *c;
@@ -313,7 +345,7 @@ static int test_keys(const struct conf *conf, const struct privileges *p)
 	source.any_time = true;
 	int rc = credentials_load(&c, &source, why);
 	if (rc != 0)
-		fprintf(stderr, "%s\n", why);
+		fprintf(stderr, "%s%s\n", why, as_whom(whom, conf));
 	else if (token_check_time(c->token, source.now, why) != 0)
 		fprintf(stderr, "%s: %s; no secured link comes up with it\n", conf->token, why);
 	credentials_free(c);
@@ -337,19 +369,25 @@ static int find_account(struct privileges *p, const struct conf *conf, const cha
 	return ERR_INVALID;
 }
 
-/* Whom we have become must be able to read what a reload will read. */
-static int check_readable(const struct conf *conf, const char *file)
+/*
+ * Option -t, which ends the process: root becomes the user first, as what root can read says
+ * nothing.  Others can only look with their own eyes.
+ */
+static int test(const struct conf *conf, const char *file, const struct privileges *p)
 {
-	int fd = open(file, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		(void)close(fd);
-		return 0;
+	if (p->asked && geteuid() == 0) {
+		if (privileges_drop(p) != 0) {
+			fprintf(stderr, "cannot become user %ju, group %ju: %s\n",
+				(uintmax_t)p->uid, (uintmax_t)p->gid, strerror(errno));
+			return DAEMON_EXIT_FAILED;
+		}
+		if (check_readable(conf, file, report) != 0)
+			return DAEMON_EXIT_FAILED;
 	}
-	bool by_user = conf->user.name != NULL;
-	log_error("%s: %s \"%s\" cannot read it, as a reload has to: %s", file,
-		by_user ? "the user" : "the group", by_user ? conf->user.name : conf->group.name,
-		strerror(errno));
-	return ERR_SYS;
+	if (test_keys(conf, p) != 0)
+		return DAEMON_EXIT_CONFIG;
+	printf("%s: the configuration is good (%zu services)\n", file, conf->n_services);
+	return DAEMON_EXIT_OK;
 }
 
 /* Gives up what the process will not need: before a key is read, or anybody is heard. */
@@ -362,7 +400,7 @@ static int give_up(struct daemon *d, const struct privileges *p)
 		return ERR_SYS;
 	}
 	d->bus.sockets = NULL;
-	int rc = p->asked ? check_readable(conf, d->file) : 0;
+	int rc = p->asked ? check_readable(conf, d->file, log_report) : 0;
 	return rc != 0 ? rc : harden_process(conf, d->file);
 }
 
@@ -420,13 +458,8 @@ static int load_and_run(struct daemon *d, const struct options *opt)
 	struct privileges privileges;
 	if (find_account(&privileges, d->conf, opt->file) != 0)
 		return DAEMON_EXIT_CONFIG;
-	if (opt->action == OPTIONS_TEST) {
-		if (test_keys(d->conf, &privileges) != 0)
-			return DAEMON_EXIT_CONFIG;
-		printf("%s: the configuration is good (%zu services)\n", opt->file,
-			d->conf->n_services);
-		return DAEMON_EXIT_OK;
-	}
+	if (opt->action == OPTIONS_TEST)
+		return test(d->conf, opt->file, &privileges);
 	log_set_level(d->conf->log_level);
 	raise_limit(RLIMIT_NOFILE, "descriptors");
 	raise_limit(RLIMIT_MEMLOCK, "locked memory");

@@ -8,12 +8,15 @@
 #include "daemon/filter.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 /* The sanitizers trace the process from outside, read /proc and run programs at its end. */
 #if defined(__SANITIZE_ADDRESS__)
@@ -52,15 +55,40 @@ static const char *folder_of(char *path)
 	return path;
 }
 
-/* A file may be a link to one elsewhere; either may be replaced. */
+/*
+ * A folder that is a link to one beside it is there to be switched to another: so those beside
+ * it are allowed too.  Not all of the system, for a link in its root.
+ */
+static int allow_beside(struct confine *c, const char *folder)
+{
+	char real[PATH_MAX], above[PATH_MAX], real_above[PATH_MAX];
+	struct stat st;
+	size_t n = strlen(folder);
+	if (lstat(folder, &st) != 0 || !S_ISLNK(st.st_mode) || realpath(folder, real) == NULL)
+		return 0;
+	memcpy(above, folder, n + 1);
+	if (realpath(folder_of(above), real_above) == NULL || strcmp(real_above, "/") == 0 ||
+		strcmp(folder_of(real), real_above) != 0)
+		return 0;
+	return allow_folder(c, real_above, CONFINE_READ);
+}
+
+/* A file, and each folder on the way to it, may be a link; either may be replaced. */
 static int allow_file(struct confine *c, const char *file)
 {
 	char path[PATH_MAX];
 	size_t n = strlen(file);
+	int rc = 0;
 	if (n >= sizeof path)
 		return 0; /* nothing can open it */
 	memcpy(path, file, n + 1);
-	int rc = allow_folder(c, folder_of(path), CONFINE_READ);
+	for (char *at = strchr(path + 1, '/'); at != NULL && rc == 0; at = strchr(at + 1, '/')) {
+		*at = '\0';
+		rc = allow_beside(c, path);
+		*at = '/';
+	}
+	if (rc == 0)
+		rc = allow_folder(c, folder_of(path), CONFINE_READ);
 	if (rc == 0 && realpath(file, path) != NULL)
 		rc = allow_folder(c, folder_of(path), CONFINE_READ);
 	return rc;
@@ -80,20 +108,27 @@ static int allow_dns(struct confine *c)
 	return rc;
 }
 
-/* Every key that names a file, whichever there are. */
-static int allow_named(struct confine *c, const struct conf *conf)
+/* What the next key that names a file says; `at` begins with 0.  NULL: there is no more. */
+static const char *next_named(const struct conf *conf, size_t *at)
 {
 	size_t n;
 	const struct conf_key *keys = conf_keys(&n);
-	int rc = 0;
-	for (size_t i = 0; i < n && rc == 0; i++) {
-		if (keys[i].type != CONF_PATH || !(keys[i].where & CONF_IN_GLOBAL))
-			continue;
-		const void *field = (const char *)conf + keys[i].field;
+	while (*at < n) {
+		const struct conf_key *key = &keys[(*at)++];
+		const void *field = (const char *)conf + key->field;
 		const char *const *file = field;
-		if (*file != NULL)
-			rc = allow_file(c, *file);
+		if (key->type == CONF_PATH && (key->where & CONF_IN_GLOBAL) && *file != NULL)
+			return *file;
 	}
+	return NULL;
+}
+
+static int allow_named(struct confine *c, const struct conf *conf)
+{
+	size_t at = 0;
+	int rc = 0;
+	for (const char *file; rc == 0 && (file = next_named(conf, &at)) != NULL;)
+		rc = allow_file(c, file);
 	return rc;
 }
 
@@ -193,4 +228,35 @@ int harden_process(const struct conf *conf, const char *file)
 	if (rc == 0)
 		rc = restrict_files(conf, file);
 	return rc != 0 ? rc : restrict_calls();
+}
+
+/* --- and what comes of it -------------------------------------------------------------------- */
+
+/* By its mode and owner; looking at them is not restricted. */
+static bool may_read(const struct stat *st)
+{
+	return geteuid() == 0 || (st->st_uid == geteuid() && (st->st_mode & S_IRUSR)) ||
+	       (st->st_mode & S_IROTH);
+}
+
+static void explain(const char *file)
+{
+	struct stat st;
+	int fd = open(file, O_RDONLY | O_CLOEXEC);
+	int error = errno;
+	if (fd >= 0)
+		(void)close(fd);
+	else if (error == EACCES && stat(file, &st) == 0 && may_read(&st))
+		log_error("%s: this process may read files only in the folders that its "
+			  "configuration named when it started (Landlock), and this is in another: "
+			  "that takes a restart",
+			file);
+}
+
+void harden_explain(const struct conf *conf, const char *file)
+{
+	size_t at = 0;
+	explain(file);
+	for (const char *named; conf != NULL && (named = next_named(conf, &at)) != NULL;)
+		explain(named);
 }

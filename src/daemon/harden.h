@@ -15,8 +15,9 @@
  *   no_new_privs; no core file; not dumpable, so that no other process of the same user may
  *   look into this one
  *   files (confine.h): those in the folders of `file`, of the files that the configuration
- *   names, and of the DNS may be read; Unix sockets may be made, and removed in the folders of
- *   every bind
+ *   names, and of the DNS may be read; where such a folder, or one above it, is a symbolic link
+ *   to one beside it, as with versions of a set of files, those of all beside it; Unix sockets
+ *   may be made, and removed in the folders of every bind
  *   system calls (filter.h)
  *
  * To be called once, after privileges_drop(), and before a key is read or anybody is heard.
@@ -24,5 +25,11 @@
  * process must end.
  */
 int harden_process(const struct conf *conf, const char *file);
+
+/*
+ * After a reload that was refused: a line for each file that the configuration, NULL where there
+ * is none, names and that cannot be opened for no other reason than that.  `file` as above.
+ */
+void harden_explain(const struct conf *conf, const char *file);
 
 #endif

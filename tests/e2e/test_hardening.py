@@ -143,14 +143,63 @@ def test_file_that_could_not_be_read_again_is_an_error(public, bus, someone, pro
     port = int(bus.address().rsplit(":", 1)[1])
     path.write_text(GOOD.format(port) + f"[Cloudbus]\n{key}={name}\n", encoding="ascii")
     path.chmod(0o600)
-    done = run(program, "-t", "-c", str(path))
+    if key == "group":  # root's own file is readable for root in any group
+        done = run(program, "-t", "-c", str(path))
+        assert done.returncode == 0, done.stderr
+        return
+    for options in (["-t"], []):
+        done = run(program, *options, "-c", str(path))
+        assert done.returncode == 1
+        assert str(path) in done.stderr and someone.pw_name in done.stderr
+        assert "cannot read it" in done.stderr and "Permission denied" in done.stderr
+
+
+@as_root
+@pytest.mark.parametrize("options", [["-t"], []], ids=["test", "run"])
+def test_keys_that_only_root_can_read(public, bus, someone, options):
+    """-t says what the start would say."""
+    bus.folder = public
+    segment = bus.service("tcp://127.0.0.1:10", link="bus").segments[0]
+    segment.path = public / "segment.ini"
+    segment.options["user"] = someone.pw_name
+    segment.write()
+    segment.path.chmod(0o644)
+    bus.keys.folder.chmod(0o755)
+    done = run("segment", *options, "-c", str(segment.path))
+    assert done.returncode == 78
+    assert "trust: cannot open: Permission denied" in done.stderr
+    assert f'(read as user "{someone.pw_name}")' in done.stderr
+    given_to(bus.keys, someone)
+    done = run("segment", "-t", "-c", str(segment.path))
     assert done.returncode == 0, done.stderr
-    if key == "group":
-        return  # root's own file is readable for root in any group
-    done = run(program, "-c", str(path))
-    assert done.returncode == 1
-    assert str(path) in done.stderr and someone.pw_name in done.stderr
-    assert "cannot read it" in done.stderr and "Permission denied" in done.stderr
+
+
+@as_root
+@as_built
+def test_key_files_in_a_folder_that_is_switched(bus, public):
+    """A link to a folder beside it leads to another one; whatever else it leads to is shut."""
+    service = bus.service(bus.serve(echo), link="bus")
+    segment = bus.segments[0]
+    for version in ("v1", "v2"):
+        shutil.copytree(bus.keys.folder, public / version)
+    (public / "cur").symlink_to("v1")
+    segment.options.update({key: public / "cur" / Path(path).name
+                            for key, path in bus.keys.options(segment.name).items()})
+    bus.start()
+    check_echo(bus, service)
+    bus.keys.issue(segment.name, "segment", ttl="2d")
+    shutil.copy(bus.keys.folder / f"{segment.name}.token", public / "v2")
+    (public / "next").symlink_to("v2")
+    (public / "next").rename(public / "cur")
+    segment.reload()
+    assert segment.daemon.logged("a fresh token is in force")
+    with tempfile.TemporaryDirectory(dir="/tmp") as elsewhere:
+        shutil.copy(bus.keys.folder / "trust", elsewhere)
+        segment.options["trust"] = Path(elsewhere) / "trust"
+        segment.reload(good=False)
+        assert segment.daemon.logged(rf"error: {elsewhere}/trust: this process may read files "
+                                     r"only in the folders .*Landlock.* takes a restart")
+    check_echo(bus, service)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
