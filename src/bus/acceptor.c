@@ -29,7 +29,8 @@ static void begin(struct acceptor *a, const struct lobby_guest *guest)
 		.fd = guest->fd,
 		.side = MUX_ACCEPTED,
 		.secure = guest->secure,
-		.seat = guest->seat};
+		.seat = guest->seat,
+		.door = a};
 	int rc = transport_new(&t, a->bus, &opt);
 	if (rc != 0)
 		say_address(a->bus, guest->peer, LOG_ERROR, "transport from %s refused: %s",
@@ -75,6 +76,25 @@ int acceptor_start(struct acceptor *a, struct bus *bus, const struct acceptor_op
 	return listen_start(&a->listen, bus, &opt->addr, on_accepted);
 }
 
+/* The owner is told as well, so that it leads nobody there from now on. */
+static void say_goodbye(const struct acceptor *a, const char *what)
+{
+	char text[ADDR_TEXT_MAX];
+	size_t n = 0;
+	list_each_safe (node, &a->bus->transports) {
+		struct transport *t = container_of(node, struct transport, node);
+		if (t->door != a || t->dead)
+			continue;
+		n++;
+		transport_goaway(t, WIRE_OK);
+		t->ops->goaway(t, WIRE_OK);
+	}
+	if (n > 0)
+		log_notice("%s: %s: %zu transports that came by it are to go; running sessions "
+			   "finish",
+			addr_format(&a->listen.asked, text), what, n);
+}
+
 void acceptor_set_secured(struct acceptor *a, bool secured)
 {
 	if (a->secured == secured)
@@ -82,10 +102,17 @@ void acceptor_set_secured(struct acceptor *a, bool secured)
 	if (a->secured)
 		lobby_close(&a->bus->guard->lobby, &a->host);
 	a->secured = secured;
+	say_goodbye(a, secured ? "secured from now on" : "plain from now on");
+}
+
+void acceptor_retire(struct acceptor *a)
+{
+	acceptor_close(a);
+	say_goodbye(a, "removed");
 	list_each (node, &a->bus->transports) {
 		struct transport *t = container_of(node, struct transport, node);
-		if (t->owner == a->owner && (t->sealed != NULL) != secured)
-			transport_goaway(t, WIRE_OK);
+		if (t->door == a)
+			t->door = NULL;
 	}
 }
 

@@ -31,10 +31,17 @@ struct acceptor_options {
 int acceptor_start(struct acceptor *a, struct bus *bus, const struct acceptor_options *opt);
 
 /*
- * Whether who comes from now on must be secured.  Where that changes, the owner's transports
- * that are otherwise say goodbye.
+ * Whether who comes from now on must be secured.  Where that changes, those who came by it
+ * before say goodbye, as in acceptor_retire().
  */
 void acceptor_set_secured(struct acceptor *a, bool secured);
+
+/*
+ * Its address is not in the configuration any more: acceptor_close(), and those who came by it
+ * say goodbye.  Their sessions go on, new ones are not opened on them, and they know nothing of
+ * the acceptor any more.
+ */
+void acceptor_retire(struct acceptor *a);
 
 /* No new transports; those that are open, and their sessions, go on. */
 void acceptor_close(struct acceptor *a);

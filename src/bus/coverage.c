@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <string.h>
+#include <sys/socket.h>
 
 static bool any_secured(const struct conf_endpoint *e, size_t n)
 {
@@ -53,5 +54,44 @@ size_t coverage_check(const struct conf *conf, const struct token *own, const ch
 	}
 	if (n > COVERAGE_LINES)
 		log_warning("%s does not allow %zu further services", path, n - COVERAGE_LINES);
+	return n;
+}
+
+static bool is_open(const struct conf_endpoint *e)
+{
+	return e->text != NULL && !e->secured && addr_family(&e->addr) != AF_UNIX;
+}
+
+/* Counts it, and says so unless there were many. */
+static void complain(size_t *n, const struct conf_endpoint *e, const char *key, const char *what)
+{
+	if (++*n <= COVERAGE_LINES)
+		log_warning("%s=%s (line %u) is plain, beside secured addresses: whoever %s, "
+			    "without a token",
+			key, e->text, e->line, what);
+}
+
+size_t coverage_check_plain(const struct conf *conf)
+{
+	size_t n = 0;
+	if (!conf->secured)
+		return 0;
+	for (size_t i = 0; i < conf->n_listens; i++) {
+		if (is_open(&conf->listens[i]))
+			complain(&n, &conf->listens[i], "listen",
+				"dials it may serve any name, and gets sessions of it");
+	}
+	for (size_t i = 0; i < conf->n_connects; i++) {
+		if (is_open(&conf->connects[i]))
+			complain(&n, &conf->connects[i], "connect",
+				"answers there may open every service");
+	}
+	for (size_t i = 0; i < conf->n_services && conf->role == CONF_SEGMENT; i++) {
+		if (is_open(&conf->services[i].bind))
+			complain(&n, &conf->services[i].bind, "bind",
+				"dials it may open its services");
+	}
+	if (n > COVERAGE_LINES)
+		log_warning("%zu further addresses are plain", n - COVERAGE_LINES);
 	return n;
 }

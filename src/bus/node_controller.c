@@ -262,8 +262,10 @@ static void commit_acceptors(struct controller_plan *p)
 	struct node *node = p->step->node;
 	list_each_safe (n, &node->acceptors) {
 		struct acceptor *a = container_of(n, struct acceptor, node);
-		if (!is_wanted(p, a))
-			drop_acceptor(node->bus, a);
+		if (is_wanted(p, a))
+			continue;
+		acceptor_retire(a);
+		drop_acceptor(node->bus, a);
 	}
 	for (size_t i = 0; i < p->step->conf->n_listens; i++) {
 		if (p->is_new[i])

@@ -467,6 +467,7 @@ int transport_new(struct transport **out, struct bus *bus, const struct transpor
 	t->bus = bus;
 	t->ops = opt->ops;
 	t->owner = opt->owner;
+	t->door = opt->door;
 	t->timer.fire = on_timer;
 	loop_fd_init(&t->lfd, on_event);
 	loop_work_init(&t->flush, flush);

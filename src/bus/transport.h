@@ -83,6 +83,7 @@ struct transport {
 	struct mux *mux;
 	const struct transport_ops *ops;
 	void *owner;
+	const void *door;       /* the acceptor it came in by, while that is there; or NULL */
 	void *aside;            /* the owner's, of this transport; NULL at first */
 	struct list node;       /* in bus->transports */
 	struct loop_work flush; /* output at the end of the turn */
@@ -114,6 +115,7 @@ struct transport_options {
 	enum mux_side side;
 	struct secure *secure;  /* NULL: plain; likewise the transport's */
 	struct lobby_seat seat; /* of an accepted, secured one; likewise */
+	const void *door;       /* of an accepted one: who it came in by */
 };
 
 /* 0; ERR_NOMEM or ERR_SYS (with errno): the descriptor is closed. */

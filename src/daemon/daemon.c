@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "bus/coverage.h"
 #include "bus/guard.h"
 #include "bus/node.h"
 #include "conf/conf_equal.h"
@@ -170,6 +171,7 @@ static int change_to(struct daemon *d, struct conf *conf, struct node_changes *c
 		guard_use(bus->guard);
 		guard_reload(bus->guard);
 	}
+	(void)coverage_check_plain(conf);
 	log_set_level(conf->log_level);
 	return 0;
 }
@@ -437,6 +439,7 @@ static int run(struct daemon *d, const struct privileges *p)
 	d->first = NULL;
 	if (d->bus.guard != NULL)
 		guard_check_services(d->bus.guard);
+	(void)coverage_check_plain(d->conf);
 	log_notice("%s %s ready: %zu services", options_program(d->role), PACKAGE_VERSION,
 		d->conf->n_services);
 	if (loop_run(d->bus.loop) != 0) {

@@ -892,3 +892,64 @@ def test_only_the_latest_of_three_processes_is_followed_by_the_one_before_it(bus
                "the first one's list")
     bus.connect(url).send(b"n")
     assert listeners[0].accept().recv_exactly(1) == b"n"
+
+
+# --- addresses that are closed, or change their kind ---
+
+def by_hand(bus, address, name, version=1):
+    """A plain segment that serves a name, and the controller has taken that."""
+    peer = proto.Peer(bus.connect(address)).greet(proto.SEGMENT)
+    peer.send(proto.announce(name, version=version))
+    peer.expect_pong(1)
+    return peer
+
+
+@pytest.mark.parametrize("how", ["gone", "moved and secured", "secured"])
+def test_who_came_by_an_address_that_is_no_more_is_sent_away(bus, how):
+    """Its sessions finish, new ones are not led to it; who came by another address stays."""
+    hub, other = Hub(bus), bus.address()
+    old, new = hub.address, bus.address()
+    urls = [hub.service(name) for name in ("web", "other")]
+    bus.controller.options["listen"] = [old, other]
+    bus.secure()
+    bus.controller.start()
+    gone, stays = by_hand(bus, old, "web"), by_hand(bus, other, "other")
+    client = bus.connect(urls[0])
+    client.send(b"x")
+    stream = gone.expect(proto.OPEN).stream
+    assert gone.expect_data(stream, 1) == b"x"
+    secured_ = {"gone": [], "moved and secured": [new.replace("tcp:", "bus:")],
+                "secured": [old.replace("tcp:", "bus:")]}[how]
+    bus.controller.options["listen"] = [*secured_, other]
+    bus.controller.reload()
+    assert proto.goaway_last(gone.expect(proto.GOAWAY)) == proto.GOAWAY_OPEN
+    bus.controller.daemon.wait_log(r"1 transports that came by it are to go")
+    bus.refused(urls[0])
+    gone.send(proto.data(stream, b"last", fin=True))
+    client.fin()
+    assert client.recv_end() == (b"last", FIN)
+    assert proto.GOAWAY not in [frame.type for frame in stays.expect_pong(2)]
+    bus.connect(urls[1]).send(b"y")
+    assert stays.expect_data(stays.expect(proto.OPEN).stream, 1) == b"y"
+
+
+def test_plain_addresses_beside_secured_ones_are_named(bus):
+    hub = Hub(bus)
+    hub.service("web")
+    bus.secure()
+    bus.controller.start()
+    assert not bus.controller.daemon.logged("is plain")
+    bus.controller.options["listen"] = [hub.address, bus.address().replace("tcp:", "bus:"),
+                                        bus.address("unix")]
+    bus.controller.reload()
+    assert len(bus.controller.daemon.logged_all(
+        rf"warning: listen={hub.address} \(line \d+\) is plain.*without a token")) == 1
+    assert len(bus.controller.daemon.logged_all("is plain")) == 1
+    node = dialler(bus, hub, web=bus.serve(echo))
+    bus.secure(node)
+    node.section("bound", bus.address(), "tcp://127.0.0.1:9")
+    node.section("secured", bus.address().replace("tcp:", "bus:"), "tcp://127.0.0.1:9")
+    node.start()
+    assert node.daemon.logged(rf"warning: connect={hub.address} \(line \d+\) is plain")
+    assert node.daemon.logged(r"warning: bind=tcp:\S+ \(line \d+\) is plain")
+    assert len(node.daemon.logged_all("is plain")) == 2
