@@ -1,5 +1,7 @@
 #include "base/log.h"
 
+#include "base/utf8.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -77,6 +79,17 @@ static void report_dropped(void)
 		state.reported = state.dropped;
 }
 
+static void make_printable(char *s, size_t n)
+{
+	for (size_t i = 0, step; i < n; i += step) {
+		step = utf8_rune(s + i, n - i);
+		if (step > 0)
+			continue;
+		s[i] = '?';
+		step = 1;
+	}
+}
+
 void log_write(enum log_level level, const char *fmt, ...)
 {
 	if (!log_enabled(level))
@@ -91,10 +104,7 @@ void log_write(enum log_level level, const char *fmt, ...)
 	size_t n = prefix + (more > 0 ? (size_t)more : 0);
 	if (n > sizeof line - 1)
 		n = sizeof line - 1;
-	for (size_t i = prefix; i < n; i++) {
-		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
-			line[i] = '?';
-	}
+	make_printable(line + prefix, n - prefix);
 	line[n++] = '\n';
 	report_dropped();
 	if (!put_line(line, n))

@@ -1,10 +1,10 @@
 /*
  * log - one line an event, on standard error.
  *
- * A line is written with one write(2) and is never split; text from a peer is
- * printed with its control characters replaced.  A line that cannot be written at
- * once (full disk, stalled pipe) is dropped and counted, and the next one that
- * can be written says how many were lost.  Nothing here blocks.
+ * A line is written with one write(2) and is never split; it is UTF-8, and of text from a peer
+ * each control character, and each byte of what is not UTF-8, is replaced by a question mark.  A
+ * line that cannot be written at once (full disk, stalled pipe) is dropped and counted, and the
+ * next one that can be written says how many were lost.  Nothing here blocks.
  */
 #ifndef CB_BASE_LOG_H
 #define CB_BASE_LOG_H

@@ -290,6 +290,18 @@ static struct token *copy(const struct token *from, struct mem *mem)
 	return t;
 }
 
+/* The library's words, without what they quote: a token's text is nothing for a log. */
+static const char *words_of(char to[static WHY_QUOTE_ROOM], const char *text)
+{
+	const char *near = strstr(text, " near "), *byte = strstr(text, " byte ");
+	size_t n = strlen(text);
+	if (near != NULL)
+		n = (size_t)(near - text);
+	if (byte != NULL && (size_t)(byte - text) < n)
+		n = (size_t)(byte - text) + strlen(" byte");
+	return why_quote(to, text, n);
+}
+
 /* An object, to be given back with json_decref; NULL, with words. */
 static json_t *load(const char *part, const char *json, size_t n, int *rc, char why[static WHY_MAX])
 {
@@ -301,7 +313,7 @@ static json_t *load(const char *part, const char *json, size_t n, int *rc, char 
 		*rc = why_say(why, ERR_NOMEM, "%s: out of memory", part);
 	else if (j == NULL)
 		*rc = why_say(why, ERR_INVALID, "%s: not JSON as expected: %s", part,
-			why_quote(quote, e.text, strlen(e.text)));
+			words_of(quote, e.text));
 	else if (!json_is_object(j))
 		*rc = why_say(
 			why, ERR_INVALID, "%s: %s; expected a JSON object", part, type_text(j));

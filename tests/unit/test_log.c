@@ -1,4 +1,5 @@
 #include "base/log.h"
+#include "base/utf8.h"
 #include "unit/unit.h"
 
 #include <errno.h>
@@ -84,6 +85,50 @@ START_TEST(control_characters_do_not_get_through)
 }
 END_TEST
 
+/* Otherwise grep takes the log for a binary file, and a terminal for one of its commands. */
+START_TEST(what_is_not_utf8_does_not_get_through)
+{
+	static const struct {
+		const char *in, *out;
+	} texts[] = {
+		{"Z\xc3\xbcrich \xe2\x82\xac", "Z\xc3\xbcrich \xe2\x82\xac"},
+		{"\xff", "?"},
+		{"a\x80\x9b"
+		 "b",
+			"a??b"},
+		{"\xc2\x9b"
+		 "2J",
+			"??2J"}, /* CSI */
+		{"\xc0\xaf", "??"},
+		{"\xe2\x82", "??"},
+		{"\xed\xa0\x80", "???"},
+	};
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+		char want[64];
+		(void)snprintf(want, sizeof want, "info: [%s]\n", texts[i].out);
+		log_info("[%s]", texts[i].in);
+		ck_assert_ptr_nonnull(strstr(drain(), want));
+	}
+}
+END_TEST
+
+/* Where that is in the middle of a character, none of it is left. */
+START_TEST(a_long_line_is_cut_between_characters)
+{
+	char text[3 * LOG_LINE_MAX] = "";
+	for (size_t shift = 0; shift < 3; shift++) {
+		memset(text, 'x', shift);
+		for (size_t i = shift; i + 3 < sizeof text; i += 3)
+			memcpy(text + i, "\xe2\x82\xac", 4);
+		log_info("%s", text);
+		const char *line = drain();
+		size_t n = strlen(line);
+		ck_assert_uint_eq(n, LOG_LINE_MAX);
+		ck_assert(utf8_printable(line, n - 1));
+	}
+}
+END_TEST
+
 START_TEST(a_long_line_is_cut)
 {
 	char text[3 * LOG_LINE_MAX];
@@ -160,6 +205,8 @@ int main(void)
 	tcase_add_test(t, a_line_has_time_level_and_text);
 	tcase_add_test(t, levels_are_a_threshold);
 	tcase_add_test(t, control_characters_do_not_get_through);
+	tcase_add_test(t, what_is_not_utf8_does_not_get_through);
+	tcase_add_test(t, a_long_line_is_cut_between_characters);
 	tcase_add_test(t, a_long_line_is_cut);
 	tcase_add_test(t, errno_is_kept);
 	tcase_add_test(t, case_40_a_full_disk_drops_and_counts);

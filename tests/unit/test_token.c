@@ -363,6 +363,8 @@ static const char *const no_json[] = {
 	AND("\"nbf\":99999999999999999999"),
 	AND("\"nbf\":01"),
 	AND("\"nbf\":1e400"),
+	AND("\"x\":near"),
+	AND("\"x\":\"near\",\"y\":nonsense"),
 };
 
 START_TEST(what_is_not_strict_json_is_refused)
@@ -374,6 +376,11 @@ START_TEST(what_is_not_strict_json_is_refused)
 	ck_assert_msg(strncmp(why, "claims: ", 8) == 0, "%s", why);
 	for (const char *c = why; *c != '\0'; c++)
 		ck_assert(*c >= 0x20 && *c < 0x7f);
+	/* And none of the token's. */
+	ck_assert_ptr_null(strstr(why, "near"));
+	ck_assert_ptr_null(strstr(why, "nonsense"));
+	ck_assert_ptr_null(strstr(why, "99999"));
+	ck_assert_ptr_null(strstr(why, "0x"));
 }
 END_TEST
 
