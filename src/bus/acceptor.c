@@ -1,6 +1,7 @@
 #include "bus/acceptor.h"
 
 #include "base/err.h"
+#include "base/log.h"
 #include "bus/guard.h"
 #include "bus/say.h"
 
@@ -10,11 +11,10 @@
 
 static bool is_full(const struct acceptor *a, const struct addr *peer)
 {
-	char text[ADDR_TEXT_MAX];
 	if (a->bus->n_transports < BUS_TRANSPORTS_MAX)
 		return false;
 	say_address(a->bus, peer, LOG_WARNING, "transport from %s refused: there are %d already",
-		addr_format(peer, text), BUS_TRANSPORTS_MAX);
+		say_where(peer, a->secured), BUS_TRANSPORTS_MAX);
 	a->bus->stats.away[STATS_AWAY_TRANSPORTS]++;
 	return true;
 }
@@ -22,7 +22,6 @@ static bool is_full(const struct acceptor *a, const struct addr *peer)
 /* A connection becomes a transport. */
 static void begin(struct acceptor *a, const struct lobby_guest *guest)
 {
-	char text[ADDR_TEXT_MAX];
 	struct transport *t;
 	struct transport_options opt = {.ops = a->ops,
 		.owner = a->owner,
@@ -34,7 +33,7 @@ static void begin(struct acceptor *a, const struct lobby_guest *guest)
 	int rc = transport_new(&t, a->bus, &opt);
 	if (rc != 0)
 		say_address(a->bus, guest->peer, LOG_ERROR, "transport from %s refused: %s",
-			addr_format(guest->peer, text),
+			say_where(guest->peer, guest->secure != NULL),
 			rc == ERR_SYS ? strerror(errno) : err_text(rc));
 }
 
@@ -70,6 +69,7 @@ int acceptor_start(struct acceptor *a, struct bus *bus, const struct acceptor_op
 		.ops = opt->ops,
 		.owner = opt->owner,
 		.secured = opt->secured,
+		.listen.secured = opt->secured,
 		.host = {.welcome = on_welcome,
 			.peer = guard_peer_role(bus),
 			.at = &a->listen.sock.addr}};
@@ -79,7 +79,6 @@ int acceptor_start(struct acceptor *a, struct bus *bus, const struct acceptor_op
 /* The owner is told as well, so that it leads nobody there from now on. */
 static void say_goodbye(const struct acceptor *a, const char *what)
 {
-	char text[ADDR_TEXT_MAX];
 	size_t n = 0;
 	list_each_safe (node, &a->bus->transports) {
 		struct transport *t = container_of(node, struct transport, node);
@@ -92,7 +91,7 @@ static void say_goodbye(const struct acceptor *a, const char *what)
 	if (n > 0)
 		log_notice("%s: %s: %zu transports that came by it are to go; running sessions "
 			   "finish",
-			addr_format(&a->listen.asked, text), what, n);
+			say_where(&a->listen.asked, a->secured), what, n);
 }
 
 void acceptor_set_secured(struct acceptor *a, bool secured)
@@ -101,7 +100,7 @@ void acceptor_set_secured(struct acceptor *a, bool secured)
 		return;
 	if (a->secured)
 		lobby_close(&a->bus->guard->lobby, &a->host);
-	a->secured = secured;
+	a->secured = a->listen.secured = secured;
 	say_goodbye(a, secured ? "secured from now on" : "plain from now on");
 }
 

@@ -74,7 +74,7 @@ void directory_open(const struct directory *dir, struct transport *t, struct mux
 	} else if (e == NULL) {
 		t->bus->stats.unknown_services++;
 		say_peer(t, LOG_WARNING, "session from %s refused: no service [%.*s] here",
-			transport_text(t), open->name_len, open->name);
+			say_who(t), open->name_len, open->name);
 		transport_refuse(t, stream, WIRE_NO_SERVICE);
 	} else if (open->hops == 0) {
 		say_peer(t, LOG_WARNING, "service [%s]: session refused: its hop limit is spent",

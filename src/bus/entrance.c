@@ -8,7 +8,7 @@
 
 static void on_ready(struct transport *t)
 {
-	say_peer(t, LOG_INFO, "transport from %s: up", transport_text(t));
+	say_peer(t, LOG_INFO, "transport from %s: up", say_who(t));
 }
 
 static void on_open(struct transport *t, struct mux_stream *stream, const struct wire_open *open)
@@ -19,15 +19,15 @@ static void on_open(struct transport *t, struct mux_stream *stream, const struct
 
 static void on_goaway(struct transport *t, uint32_t code)
 {
-	log_debug("transport from %s: going away (%s)", transport_text(t), wire_code_text(code));
+	log_debug("transport from %s: going away (%s)", say_who(t), wire_code_text(code));
 }
 
 static void on_closed(struct transport *t, const char *why)
 {
 	if (why != NULL)
-		say_peer(t, LOG_NOTICE, "transport from %s: lost: %s", transport_text(t), why);
+		say_peer(t, LOG_NOTICE, "transport from %s: lost: %s", say_who(t), why);
 	else
-		say_peer(t, LOG_INFO, "transport from %s: closed", transport_text(t));
+		say_peer(t, LOG_INFO, "transport from %s: closed", say_who(t));
 	struct entrance *en = t->owner;
 	if (en->retired && --en->n_left == 0)
 		loop_defer(en->bus->loop, &en->settle);

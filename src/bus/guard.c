@@ -68,12 +68,11 @@ static const char *why_not(
 static bool judge(const struct transport *t, const struct token *opener, const struct token *server,
 	const char *name, size_t n)
 {
-	char text[ADDR_TEXT_MAX];
 	const char *why = why_not(opener, server, name, n);
 	if (why != NULL)
 		say_peer(t, LOG_WARNING,
 			"session refused: node %s may not open [%.*s] at node %s (%s): %s",
-			opener->node, (int)n, name, server->node, addr_format(&t->peer, text), why);
+			opener->node, (int)n, name, server->node, say_where(&t->peer, true), why);
 	return why == NULL;
 }
 
@@ -211,33 +210,30 @@ void guard_hears_of_end(struct bus *bus)
 /* The peer drains, as at a shutdown, and what is left after drain_timeout is lost. */
 static void expel(struct transport *t, const char *why)
 {
-	char text[ADDR_TEXT_MAX];
 	if (t->sealed->expelled)
 		return;
 	t->sealed->expelled = true;
 	say_peer(t, LOG_WARNING, "transport %s (%s): %s; running sessions may finish", name_of(t),
-		addr_format(&t->peer, text), why);
+		say_where(&t->peer, true), why);
 	transport_expel(t, WIRE_EXPIRED, bus_now(t->bus) + t->bus->conf->drain_timeout);
 }
 
 /* Its peer's token holds again: what runs is not lost. */
 static void pardon(struct transport *t)
 {
-	char text[ADDR_TEXT_MAX];
 	if (!t->sealed->expelled)
 		return;
 	t->sealed->expelled = false;
 	say_peer(t, LOG_NOTICE,
 		"transport %s (%s): its token is valid again; running sessions are not cut off",
-		name_of(t), addr_format(&t->peer, text));
+		name_of(t), say_where(&t->peer, true));
 	transport_pardon(t);
 }
 
 static void end_at_once(struct transport *t, const char *why)
 {
-	char text[ADDR_TEXT_MAX];
 	say_peer(t, LOG_WARNING, "transport %s (%s): its peer is let in no more: %s", name_of(t),
-		addr_format(&t->peer, text), why);
+		say_where(&t->peer, true), why);
 	transport_kill(t, STATS_CLOSED_UNWELCOME, "the peer is not let in any more");
 }
 
@@ -254,7 +250,7 @@ static bool end_if_revoked(struct transport *t)
 /* Only the times: what it says was believed.  And the list: there may have been no memory. */
 static void watch_peer(struct transport *t, int64_t now)
 {
-	char why[WHY_MAX], text[ADDR_TEXT_MAX], left[TIME_LEFT_ROOM];
+	char why[WHY_MAX], left[TIME_LEFT_ROOM];
 	const struct token *token = secure_peer(t->sealed->secure);
 	if (end_if_revoked(t))
 		return;
@@ -265,7 +261,7 @@ static void watch_peer(struct transport *t, int64_t now)
 	pardon(t); /* a clock was set */
 	if (is_near_its_end(token, now, &t->sealed->warned))
 		log_debug("transport %s (%s): its token expires %s", name_of(t),
-			addr_format(&t->peer, text), time_left(left, token->expires - now));
+			say_where(&t->peer, true), time_left(left, token->expires - now));
 }
 
 /* All that it says is judged anew, by the present keys and list. */
@@ -351,23 +347,22 @@ void guard_ready(struct transport *t)
 /* As watch_identity(), of the peer. */
 static void hears_of_another(struct transport *t)
 {
-	char addr[ADDR_TEXT_MAX];
 	if (t->sealed->stale || t->ops->worn == NULL)
 		return;
 	say_peer(t, LOG_NOTICE,
 		"transport %s (%s): its node has another key, name or customer now: a link made "
 		"anew takes its place",
-		name_of(t), addr_format(&t->peer, addr));
+		name_of(t), say_where(&t->peer, true));
 	t->sealed->stale = true;
 	t->ops->worn(t);
 }
 
 bool guard_renew(struct transport *t, const uint8_t *text, size_t n)
 {
-	char why[WHY_MAX], addr[ADDR_TEXT_MAX];
+	char why[WHY_MAX];
 	if (t->sealed == NULL)
 		return false;
-	addr_format(&t->peer, addr);
+	const char *addr = say_where(&t->peer, true);
 	int rc = secure_renew(t->sealed->secure, &t->bus->guard->keyring, text, n, wall_now(), why);
 	if (rc == 0) {
 		say_peer(t, LOG_INFO, "transport %s (%s): took its fresh token", name_of(t), addr);

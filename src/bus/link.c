@@ -13,14 +13,7 @@ static struct link *link_of(const struct dialer *d)
 
 static const char *text_of(const struct dialer *d)
 {
-	static char text[sizeof "bus+" + ADDR_TEXT_MAX];
-	char plain[ADDR_TEXT_MAX];
-	addr_format(&d->addr, plain);
-	if (!d->secured)
-		return strcpy(text, plain);
-	bool tcp = strncmp(plain, "tcp:", 4) == 0;
-	(void)snprintf(text, sizeof text, "%s%s", tcp ? "bus" : "bus+", plain + (tcp ? 3 : 0));
-	return text;
+	return say_where(&d->addr, d->secured);
 }
 
 static void free_if_unused(struct link *link)

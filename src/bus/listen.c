@@ -9,6 +9,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+static const char *text_of(const struct listen *l)
+{
+	return say_where(&l->sock.addr, l->secured);
+}
+
 static enum stats_accept lack_of(int error)
 {
 	if (error == EMFILE || error == ENFILE)
@@ -18,13 +23,12 @@ static enum stats_accept lack_of(int error)
 
 static void pause_accepting(struct listen *l)
 {
-	char text[ADDR_TEXT_MAX];
 	l->bus->stats.accept_failures[lack_of(errno)]++;
 	l->bus->stats.paused += !l->short_of;
 	if (!l->short_of)
 		say_about(l->bus, "accept", LOG_ERROR,
-			"%s: cannot accept: %s; trying again until it works",
-			addr_format(&l->sock.addr, text), strerror(errno));
+			"%s: cannot accept: %s; trying again until it works", text_of(l),
+			strerror(errno));
 	l->short_of = true;
 	if (loop_timer_set(l->bus->loop, &l->pause, bus_now(l->bus) + LISTEN_PAUSE) != 0)
 		loop_again(l->bus->loop, &l->lfd);
@@ -38,10 +42,8 @@ static void recovered(struct listen *l)
 
 static void accepted(struct listen *l, int fd, const struct addr *peer)
 {
-	char text[ADDR_TEXT_MAX];
 	if (l->short_of)
-		say_about(l->bus, "accept", LOG_NOTICE, "%s: accepting again",
-			addr_format(&l->sock.addr, text));
+		say_about(l->bus, "accept", LOG_NOTICE, "%s: accepting again", text_of(l));
 	recovered(l);
 	l->accepted(l, fd, peer);
 }
@@ -87,25 +89,21 @@ static void on_pause_over(struct timer *timer)
 static void on_settle(struct loop_work *work)
 {
 	struct listen *l = container_of(work, struct listen, settle);
-	char text[ADDR_TEXT_MAX];
 	if (listen(l->sock.fd, LISTEN_BACKLOG) != 0)
-		log_error(
-			"%s: cannot listen: %s", addr_format(&l->sock.addr, text), strerror(errno));
+		log_error("%s: cannot listen: %s", text_of(l), strerror(errno));
 }
 
 static int give(struct listen *l)
 {
 	const struct sock_owner *to = l->bus->sockets;
-	char text[ADDR_TEXT_MAX];
 	if (to == NULL || addr_family(&l->sock.addr) != AF_UNIX)
 		return 0;
 	l->given = true;
 	loop_defer(l->bus->loop, &l->settle);
 	int rc = sock_give(&l->sock, to);
 	if (rc != 0)
-		log_error("%s: cannot give its file to user %ju, group %ju: %s",
-			addr_format(&l->sock.addr, text), (uintmax_t)to->uid, (uintmax_t)to->gid,
-			strerror(errno));
+		log_error("%s: cannot give its file to user %ju, group %ju: %s", text_of(l),
+			(uintmax_t)to->uid, (uintmax_t)to->gid, strerror(errno));
 	return rc;
 }
 
@@ -122,12 +120,11 @@ int listen_start(struct listen *l, struct bus *bus, const struct addr *addr,
 	int rc = sock_listen(&l->sock, addr, LISTEN_BACKLOG);
 	if (rc != 0)
 		return rc;
-	char text[ADDR_TEXT_MAX];
 	rc = give(l);
 	if (rc == 0)
 		rc = loop_add(bus->loop, &l->lfd, l->sock.fd);
 	if (rc == 0) {
-		log_info("listening on %s", addr_format(&l->sock.addr, text));
+		log_info("listening on %s", text_of(l));
 	} else {
 		int saved = errno;
 		loop_cancel(&l->settle);
@@ -146,14 +143,13 @@ void listen_stop(struct listen *l)
 	loop_timer_stop(l->bus->loop, &l->pause);
 	loop_cancel(&l->settle);
 	loop_close(l->bus->loop, &l->lfd);
-	char text[ADDR_TEXT_MAX];
 	if (sock_unlink(&l->sock) == 0)
 		return;
 	if (l->given && (errno == EACCES || errno == EPERM))
 		log_info("%s: its file stays until the next start: it was bound before this "
 			 "process became another user, who may not remove it",
-			addr_format(&l->sock.addr, text));
+			text_of(l));
 	else
-		log_warning("%s: its file stays, it cannot be removed: %s",
-			addr_format(&l->sock.addr, text), strerror(errno));
+		log_warning("%s: its file stays, it cannot be removed: %s", text_of(l),
+			strerror(errno));
 }

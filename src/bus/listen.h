@@ -23,6 +23,7 @@ struct listen {
 	struct sock_listener sock;
 	struct timer pause;
 	struct loop_work settle;
+	bool secured;  /* what is accepted, for the log; the owner's to set, before the start too */
 	bool given;    /* to another user than who bound it: bus->sockets */
 	bool short_of; /* descriptors or memory: said so, and not recovered yet */
 	/* A connection came; fd is the callee's. */

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "bus/handshake.h"
+#include "bus/say.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -29,9 +30,9 @@ struct visitor {
 /* Anybody can cause these lines, as often as they like. */
 static void complain(struct lobby *lobby, const struct addr *peer, const char *why)
 {
-	char text[ADDR_TEXT_MAX], more[CHATTER_ROOM];
+	char more[CHATTER_ROOM];
 	if (chatter_may(&lobby->chatter, CHATTER_LINES, bus_now(lobby->bus), more))
-		log_warning("transport from %s refused: %s%s", addr_format(peer, text), why, more);
+		log_warning("transport from %s refused: %s%s", say_where(peer, true), why, more);
 }
 
 /* It is turned away, whatever its handshake was going to be. */

@@ -27,7 +27,7 @@ struct peer {
 	bool overfull; /* and said so */
 	uint8_t instance[WIRE_ID];
 	char *node_name; /* authenticated, or NULL */
-	char text[NAME_ROOM + ADDR_TEXT_MAX + 4];
+	char text[NAME_ROOM + ADDR_TEXT_MAX + sizeof "bus+ ()"];
 };
 
 /* One transport. */
@@ -100,8 +100,7 @@ static struct peer *peer_new(struct registry *reg, const struct transport *t)
 	list_init(&peer->leaving);
 	offerer_init(&peer->offerer, &reg->offers);
 	memcpy(peer->instance, instance, WIRE_ID);
-	char addr[ADDR_TEXT_MAX];
-	addr_format(&t->peer, addr);
+	const char *addr = say_where(&t->peer, t->sealed != NULL);
 	if (node_of(t) == NULL)
 		(void)snprintf(peer->text, sizeof peer->text, "%s", addr);
 	else
@@ -372,12 +371,11 @@ static void on_ready(struct transport *t)
 
 static void on_open(struct transport *t, struct mux_stream *stream, const struct wire_open *open)
 {
-	char text[ADDR_TEXT_MAX];
 	say_peer(t, LOG_WARNING,
 		"transport from %s: session refused: the segment opened [%.*s] here, where "
 		"no "
 		"service is",
-		addr_format(&t->peer, text), open->name_len, open->name);
+		say_where(&t->peer, t->sealed != NULL), open->name_len, open->name);
 	transport_reject(t, stream, WIRE_NO_SERVICE);
 }
 
@@ -402,9 +400,9 @@ static void on_heard(struct transport *t)
 static void on_closed(struct transport *t, const char *why)
 {
 	struct lane *lane = t->aside;
-	char text[ADDR_TEXT_MAX];
 	if (lane == NULL) {
-		say_peer(t, LOG_NOTICE, "transport from %s: lost: %s", addr_format(&t->peer, text),
+		say_peer(t, LOG_NOTICE, "transport from %s: lost: %s",
+			say_where(&t->peer, t->sealed != NULL),
 			why != NULL ? why : "closed in order");
 		return;
 	}

@@ -74,3 +74,28 @@ void say_peer(const struct transport *t, enum log_level level, const char *fmt, 
 	say(t->bus, who, level, fmt, ap);
 	va_end(ap);
 }
+
+const char *say_where(const struct addr *at, bool secured)
+{
+	static char text[sizeof "bus+" + ADDR_TEXT_MAX];
+	char plain[ADDR_TEXT_MAX];
+	addr_format(at, plain);
+	bool tcp = strncmp(plain, "tcp:", 4) == 0;
+	if (!secured)
+		(void)snprintf(text, sizeof text, "%s", plain);
+	else
+		(void)snprintf(
+			text, sizeof text, "%s%s", tcp ? "bus" : "bus+", plain + (tcp ? 3 : 0));
+	return text;
+}
+
+const char *say_who(const struct transport *t)
+{
+	static char text[ADDR_TEXT_MAX + NAME_ROOM + sizeof "node bus+ ()"];
+	const char *addr = say_where(&t->peer, t->sealed != NULL);
+	if (t->sealed == NULL)
+		snprintf(text, sizeof text, "%s", addr);
+	else
+		snprintf(text, sizeof text, "%s (%s)", secure_peer_name(t->sealed->secure), addr);
+	return text;
+}

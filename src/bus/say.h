@@ -45,4 +45,13 @@ void say_address(struct bus *bus, const struct addr *at, enum log_level level, c
 void say_peer(const struct transport *t, enum log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/*
+ * An address as the configuration writes it: bus:// where what is there is secured.  Static
+ * storage.
+ */
+const char *say_where(const struct addr *at, bool secured);
+
+/* Who is at the other end: "node NAME (ADDRESS)", or the address; static storage. */
+const char *say_who(const struct transport *t);
+
 #endif

@@ -573,18 +573,6 @@ void transport_expel(struct transport *t, uint32_t code, uint64_t by)
 		t->ops->goaway(t, code);
 }
 
-const char *transport_text(const struct transport *t)
-{
-	static char text[ADDR_TEXT_MAX + NAME_ROOM + sizeof "node  ()"];
-	char addr[ADDR_TEXT_MAX];
-	addr_format(&t->peer, addr);
-	if (t->sealed == NULL)
-		snprintf(text, sizeof text, "%s", addr);
-	else
-		snprintf(text, sizeof text, "%s (%s)", secure_peer_name(t->sealed->secure), addr);
-	return text;
-}
-
 int transport_announce(struct transport *t, const struct wire_announce *v)
 {
 	if (t->dead)

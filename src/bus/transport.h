@@ -206,9 +206,6 @@ static inline void transport_ask(struct transport *t)
 /* As mux_token(): to be called again with every fresh token of this node. */
 int transport_token(struct transport *t, const void *text, size_t n);
 
-/* Who is at the other end: "node NAME (ADDRESS)", or the address; static storage. */
-const char *transport_text(const struct transport *t);
-
 /* As mux_set_window(), for this transport. */
 void transport_set_window(struct transport *t, uint32_t window, bool may_grow);
 

@@ -44,6 +44,34 @@ bool conf_equal_revoked(const struct conf *a, const struct conf *b)
 	return same_text(a->revoked, b->revoked);
 }
 
+static bool has(const struct conf_endpoint *all, size_t n, const struct conf_endpoint *one)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (conf_equal_endpoint(&all[i], one))
+			return true;
+	}
+	return false;
+}
+
+/* No address stands twice in a list: conf_field.c sees to that. */
+static bool same_addresses(
+	const struct conf_endpoint *a, size_t n_a, const struct conf_endpoint *b, size_t n_b)
+{
+	if (n_a != n_b)
+		return false;
+	for (size_t i = 0; i < n_a; i++) {
+		if (!has(b, n_b, &a[i]))
+			return false;
+	}
+	return true;
+}
+
+bool conf_equal_links(const struct conf *a, const struct conf *b)
+{
+	return same_addresses(a->listens, a->n_listens, b->listens, b->n_listens) &&
+	       same_addresses(a->connects, a->n_connects, b->connects, b->n_connects);
+}
+
 bool conf_equal_process(const struct conf *a, const struct conf *b)
 {
 	return same_text(a->user.name, b->user.name) && same_text(a->group.name, b->group.name) &&

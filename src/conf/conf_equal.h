@@ -18,6 +18,9 @@ bool conf_equal_service(const struct conf_service *a, const struct conf_service 
 bool conf_equal_keys(const struct conf *a, const struct conf *b);
 bool conf_equal_revoked(const struct conf *a, const struct conf *b);
 
+/* The addresses of listen=, of connect=, in whatever order. */
+bool conf_equal_links(const struct conf *a, const struct conf *b);
+
 /* The user, the group, the hardening: what only a start can change. */
 bool conf_equal_process(const struct conf *a, const struct conf *b);
 

@@ -192,7 +192,10 @@ static void reload(struct daemon *d)
 		drop_revoked(d, NULL);
 		return;
 	}
+	bool links = false;
 	int rc = load_file(&conf, d->role, d->file, log_report, NULL);
+	if (rc == 0)
+		links = !conf_equal_links(d->bus.conf, conf);
 	if (rc == 0)
 		rc = change_to(d, conf, &n);
 	d->bus.stats.reloads[rc == 0 ? STATS_OK : STATS_NOT_OK]++;
@@ -208,8 +211,11 @@ static void reload(struct daemon *d)
 	if (!conf_equal_process(d->conf, conf))
 		log_warning("%s: user, group and hardening count from the next start", d->file);
 	log_notice("SIGHUP: configuration reloaded: %zu services added, %zu removed, %zu changed, "
-		   "%zu as before",
-		n.added, n.removed, n.changed, n.unchanged);
+		   "%zu as before%s",
+		n.added, n.removed, n.changed, n.unchanged,
+		!links                       ? ""
+		: d->role == CONF_CONTROLLER ? "; listen= has changed"
+					     : "; connect= has changed");
 }
 
 static void on_signal(struct loop_fd *lfd)

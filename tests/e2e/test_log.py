@@ -160,3 +160,51 @@ def test_a_peer_that_starts_late_is_found_at_once(bus):
     began = time.monotonic()
     assert client.recv_exactly(1) == b"x"
     assert time.monotonic() - began < 0.9
+
+
+# --- what a line says -----------------------------------------------------------------------------------
+
+def test_a_secured_address_looks_like_one(bus):
+    """Where it listens, who is there, and that it is so from now on."""
+    service = bus.service(bus.serve(echo), name="any", link="bus")
+    bus.start()
+    segment = service.segments[0]
+    port = r"127\.0\.0\.1:\d+"
+    assert segment.daemon.logged(rf"listening on bus://{port}\n")
+    assert bus.controller.daemon.logged(rf"listening on tcp://{port}\n")  # for clients
+    segment.daemon.wait_log(rf"transport from node controller \(bus://{port}\): up")
+    assert not segment.daemon.logged("tcp://")
+    name, lines = segment.sections[0]
+    segment.sections[0] = (name, [(key, value.replace("bus:", "tcp:")) for key, value in lines])
+    segment.reload()
+    assert segment.daemon.logged(rf"tcp://{port}: plain from now on: 1 transports")
+
+
+def test_a_reload_tells_of_addresses_of_links(bus):
+    address, _ = hub(bus)
+    bus.controller.start()
+    assert bus.controller.reload().endswith("1 as before")
+    bus.controller.options["listen"] = [address, bus.address()]
+    assert bus.controller.reload().endswith("1 as before; listen= has changed")
+    node = bus.segment()
+    node.options["connect"] = address
+    node.section("web", None, bus.serve(echo).url)
+    node.start()
+    node.options["connect"] = bus.controller.options["listen"]
+    assert node.reload().endswith("1 as before; connect= has changed")
+
+
+def test_names_of_peers_leave_the_log_a_text(bus):
+    """What is not UTF-8, and what a terminal would obey, is replaced."""
+    address, _ = hub(bus)
+    bus.controller.start()
+    peer = proto.Peer(bus.connect(address)).greet(proto.SEGMENT)
+    name = "zürich \udcff\udc9b\x1b[2J\u009b2J"
+    raw = name.encode(errors="surrogateescape")
+    template = proto.open_(1, "x" * len(raw))
+    peer.send(template.replace(b"x" * len(raw), raw))
+    peer.expect(proto.RESET, 1)
+    with open(bus.controller.daemon.log_path, "rb") as file:
+        text = file.read()
+    assert "opened [zürich ???[2J??2J] here".encode() in text
+    text.decode()

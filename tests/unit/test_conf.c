@@ -876,12 +876,42 @@ START_TEST(what_differs_is_seen_and_how_it_is_written_is_not)
 }
 END_TEST
 
+static const struct {
+	enum conf_role role;
+	const char *a, *b;
+	bool same;
+} links[] = {
+	{C, "", "", true},
+	{C, "", "listen=tcp://127.0.0.1:5\n", false},
+	{C, "listen=tcp://127.0.0.1:5\n", "listen=TCP://127.0.0.1:5\n", true},
+	{C, "listen=tcp://127.0.0.1:5\n", "listen=tcp://127.0.0.1:6\n", false},
+	{C, "listen=tcp://127.0.0.1:5\nlisten=tcp://127.0.0.1:6\n",
+		"listen=tcp://127.0.0.1:6\nlisten=tcp://127.0.0.1:5\n", true},
+	{CONF_SEGMENT, "connect=tcp://h:5\n", "connect=tcp://h:5\nconnect=tcp://i:5\n", false},
+	{CONF_SEGMENT, "connect=tcp://h:5\n", "connect=tcp://H:5\n", true},
+};
+
+START_TEST(what_differs_of_links_is_seen)
+{
+	char a_text[512], b_text[512];
+	(void)snprintf(a_text, sizeof a_text, BASE "[Cloudbus]\n%s", links[_i].a);
+	(void)snprintf(b_text, sizeof b_text, BASE "[Cloudbus]\n%s", links[_i].b);
+	ck_assert_int_eq(parse(links[_i].role, a_text), 0);
+	struct conf *a = conf;
+	ck_assert_int_eq(parse(links[_i].role, b_text), 0);
+	ck_assert_int_eq(conf_equal_links(a, conf), links[_i].same);
+	ck_assert_int_eq(conf_equal_links(conf, a), links[_i].same);
+	conf_free(a);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("conf");
 	TCase *t = add_case(s, "equal");
 	tcase_add_loop_test(t, what_differs_is_seen_and_how_it_is_written_is_not, 0,
 		(int)(sizeof pairs / sizeof pairs[0]));
+	tcase_add_loop_test(t, what_differs_of_links_is_seen, 0, COUNT(links));
 	t = add_case(s, "good");
 	tcase_add_test(t, the_least_text_has_the_defaults);
 	tcase_add_test(t, every_key_goes_where_it_belongs);
