@@ -9,7 +9,8 @@
 #include <string.h>
 
 /* `who` is a hash of whom it is about. */
-static void say(struct bus *bus, uint64_t who, enum log_level level, const char *fmt, va_list ap)
+__attribute__((format(printf, 4, 0))) static void say(
+	struct bus *bus, uint64_t who, enum log_level level, const char *fmt, va_list ap)
 {
 	char line[LOG_LINE_MAX], more[CHATTER_ROOM];
 	uint64_t source = hash_u64(who + (uint64_t)level, bus->seed) % SAY_SOURCES;
