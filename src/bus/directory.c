@@ -1,6 +1,6 @@
 #include "bus/directory.h"
 
-#include "bus/guard.h"
+#include "bus/permit.h"
 #include "bus/say.h"
 
 #include <ctype.h>
@@ -61,7 +61,7 @@ void directory_open(const struct directory *dir, struct transport *t, struct mux
 	const struct wire_open *open)
 {
 	struct egress *e = t->sealed == NULL ? dir->only : NULL;
-	bool may = guard_admits(t, open);
+	bool may = permit_admits(t, open);
 	if (e == NULL)
 		e = directory_find(dir, open->name, open->name_len);
 	if (e == NULL && dir->behind != NULL)

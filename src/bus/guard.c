@@ -6,7 +6,8 @@
 #include "base/log.h"
 #include "bus/coverage.h"
 #include "bus/dialer.h"
-#include "bus/say.h"
+#include "bus/expiry.h"
+#include "bus/vouch.h"
 #include "conf/conf_equal.h"
 
 #include <errno.h>
@@ -20,11 +21,6 @@ static int64_t wall_now(void)
 	return (int64_t)(clock_wall() / CLOCK_SEC);
 }
 
-static const char *name_of(const struct transport *t)
-{
-	return secure_peer_name(t->sealed->secure);
-}
-
 static const struct token *own_token(const struct guard *g)
 {
 	return g->keyring.now->credentials->token;
@@ -35,95 +31,7 @@ enum token_role guard_peer_role(const struct bus *bus)
 	return bus->conf->role == CONF_CONTROLLER ? TOKEN_SEGMENT : TOKEN_CONTROLLER;
 }
 
-/* --- what a peer may do ------------------------------------------------------------------------
- */
-
-/* The transports are looked at only so often: between two looks a session is not to come in. */
-static bool has_expired(const struct token *token)
-{
-	return wall_now() >= token->expires + TOKEN_SKEW;
-}
-
-/* Why the one may not open the service at the other; NULL: it may. */
-static const char *why_not(
-	const struct token *opener, const struct token *server, const char *name, size_t n)
-{
-	if (has_expired(opener))
-		return "the opener's token has expired";
-	if (has_expired(server))
-		return "the server's token has expired";
-	if (strcmp(opener->customer, server->customer) != 0)
-		return "they are of different customers";
-	if (!token_may_open(opener, name, n))
-		return "the opener's token does not let it open that";
-	if (!token_may_serve(server, name, n))
-		return "the server's token does not let it serve that";
-	return NULL;
-}
-
-/*
- * One line with both nodes, the service and the reason.  Each is judged by the token that the other
- * has, so that both sides come to the same.
- */
-static bool judge(const struct transport *t, const struct token *opener, const struct token *server,
-	const char *name, size_t n)
-{
-	const char *why = why_not(opener, server, name, n);
-	if (why != NULL)
-		say_peer(t, LOG_WARNING,
-			"session refused: node %s may not open [%.*s] at node %s (%s): %s",
-			opener->node, (int)n, name, server->node, say_where(&t->peer, true), why);
-	return why == NULL;
-}
-
-bool guard_admits(const struct transport *t, const struct wire_open *open)
-{
-	if (t->sealed == NULL)
-		return true;
-	const struct secure *s = t->sealed->secure;
-	bool may = judge(t, secure_peer(s), secure_own(s), open->name, open->name_len);
-	t->bus->stats.forbidden[STATS_ACCEPTED] += !may;
-	return may;
-}
-
-bool guard_may_open(const struct transport *t, const char *name, size_t n)
-{
-	if (t->sealed == NULL)
-		return true;
-	const struct secure *s = t->sealed->secure;
-	bool may = judge(t, secure_own(s), secure_peer(s), name, n);
-	t->bus->stats.forbidden[STATS_DIALLED] += !may;
-	return may;
-}
-
-const char *guard_doubts(const struct transport *t, const char *name, size_t n)
-{
-	if (t->sealed == NULL)
-		return NULL;
-	const struct token *own = secure_own(t->sealed->secure);
-	const struct token *peer = secure_peer(t->sealed->secure);
-	if (strcmp(own->customer, peer->customer) != 0)
-		return "they are of different customers";
-	return token_may_serve(peer, name, n) ? NULL : "its token does not let it serve that";
-}
-
-/* --- the end of a token -------------------------------------------------------------------------
- */
-
-static uint64_t in_seconds(int64_t seconds)
-{
-	return seconds <= 0 ? 0 : (uint64_t)seconds * CLOCK_SEC;
-}
-
-static bool is_near_its_end(const struct token *token, int64_t now, int64_t *warned)
-{
-	if (!guard_is_near_end(token->expires, now))
-		return false;
-	if (*warned != 0 && now >= *warned && now - *warned < GUARD_WARN_AGAIN)
-		return false;
-	*warned = now;
-	return true;
-}
+/* --- our own token ------------------------------------------------------------------------- */
 
 /* What is wrong, by its words; behind a semicolon there is advice, or the time of now. */
 static uint64_t words_of(const char *why)
@@ -141,24 +49,6 @@ static uint64_t own_fault(const struct guard *g, int64_t now)
 	return words_of(why);
 }
 
-enum { TIME_LEFT_ROOM = 48 };
-
-/* "in 3 hours", for a line of the log. */
-static const char *time_left(char to[static TIME_LEFT_ROOM], int64_t seconds)
-{
-	static const struct {
-		int least, unit;
-		const char *name;
-	} units[] = {{2 * 3600, 3600, "hours"}, {2 * 60, 60, "minutes"}, {1, 1, "seconds"}};
-	(void)snprintf(to, TIME_LEFT_ROOM, "now");
-	for (size_t i = sizeof units / sizeof *units; i-- > 0;) {
-		if (seconds >= units[i].least)
-			(void)snprintf(to, TIME_LEFT_ROOM, "in %lld %s",
-				(long long)seconds / units[i].unit, units[i].name);
-	}
-	return to;
-}
-
 /* Whether a peer may still take it, as far as time goes. */
 static bool may_dial(const struct guard *g, int64_t now)
 {
@@ -168,7 +58,7 @@ static bool may_dial(const struct guard *g, int64_t now)
 static void watch_own(struct guard *g, int64_t now)
 {
 	const struct token *token = own_token(g);
-	char why[WHY_MAX], left[TIME_LEFT_ROOM];
+	char why[WHY_MAX], left[EXPIRY_ROOM];
 	if (token_check_time(token, now, why) != 0) {
 		if (!g->out_of_time)
 			log_error("this node dials nobody, and peers end their links to it: "
@@ -188,9 +78,9 @@ static void watch_own(struct guard *g, int64_t now)
 			  "that have the list refuse it",
 			g->keyring.source.token, token->id);
 	g->revoked = revoked;
-	if (is_near_its_end(token, now, &g->warned))
+	if (expiry_is_due(token, now, &g->warned))
 		log_warning("%s: this node's token expires %s; issue a fresh one",
-			g->keyring.source.token, time_left(left, token->expires - now));
+			g->keyring.source.token, expiry_left(left, token->expires - now));
 }
 
 bool guard_may_dial(struct bus *bus)
@@ -207,78 +97,7 @@ void guard_hears_of_end(struct bus *bus)
 	g->told = g->told || wall_now() >= own_token(g)->expires;
 }
 
-/* The peer drains, as at a shutdown, and what is left after drain_timeout is lost. */
-static void expel(struct transport *t, const char *why)
-{
-	if (t->sealed->expelled)
-		return;
-	t->sealed->expelled = true;
-	say_peer(t, LOG_WARNING, "transport %s (%s): %s; running sessions may finish", name_of(t),
-		say_where(&t->peer, true), why);
-	transport_expel(t, WIRE_EXPIRED, bus_now(t->bus) + t->bus->conf->drain_timeout);
-}
-
-/* Its peer's token holds again: what runs is not lost. */
-static void pardon(struct transport *t)
-{
-	if (!t->sealed->expelled)
-		return;
-	t->sealed->expelled = false;
-	say_peer(t, LOG_NOTICE,
-		"transport %s (%s): its token is valid again; running sessions are not cut off",
-		name_of(t), say_where(&t->peer, true));
-	transport_pardon(t);
-}
-
-static void end_at_once(struct transport *t, const char *why)
-{
-	say_peer(t, LOG_WARNING, "transport %s (%s): its peer is let in no more: %s", name_of(t),
-		say_where(&t->peer, true), why);
-	transport_kill(t, STATS_CLOSED_UNWELCOME, "the peer is not let in any more");
-}
-
-/* Whether it is on the list, and was ended for that: at once, even where its token has expired. */
-static bool end_if_revoked(struct transport *t)
-{
-	const struct credentials *own = t->bus->guard->keyring.now->credentials;
-	bool is = credentials_revoke(own, secure_peer(t->sealed->secure));
-	if (is)
-		end_at_once(t, "it is revoked");
-	return is;
-}
-
-/* Only the times: what it says was believed.  And the list: there may have been no memory. */
-static void watch_peer(struct transport *t, int64_t now)
-{
-	char why[WHY_MAX], left[TIME_LEFT_ROOM];
-	const struct token *token = secure_peer(t->sealed->secure);
-	if (end_if_revoked(t))
-		return;
-	if (token_check_time(token, now, why) != 0) {
-		expel(t, why);
-		return;
-	}
-	pardon(t); /* a clock was set */
-	if (is_near_its_end(token, now, &t->sealed->warned))
-		log_debug("transport %s (%s): its token expires %s", name_of(t),
-			say_where(&t->peer, true), time_left(left, token->expires - now));
-}
-
-/* All that it says is judged anew, by the present keys and list. */
-static void judge_anew(struct transport *t, int64_t now)
-{
-	char why[WHY_MAX];
-	if (end_if_revoked(t))
-		return;
-	int rc = secure_judge(t->sealed->secure, &t->bus->guard->keyring, now, why);
-	if (rc == ERR_TIMEOUT || rc == ERR_AGAIN)
-		expel(t, why);
-	else if (rc != 0 && rc != ERR_NOMEM)
-		end_at_once(t, why);
-}
-
-/* --- locked memory ------------------------------------------------------------------------------
- */
+/* --- locked memory ------------------------------------------------------------------------- */
 
 /* Once: the keys work all the same. */
 static void watch_locked(struct guard *g)
@@ -295,39 +114,18 @@ static void watch_locked(struct guard *g)
 		(uintmax_t)limit.rlim_cur >> 10);
 }
 
-/*
- * We have another key, name or customer, to which a link that is up cannot change: it is made
- * anew, by the side that has dialled it.
- */
-static void watch_identity(struct transport *t)
+/* --- transports ---------------------------------------------------------------------------- */
+
+static uint64_t in_seconds(int64_t seconds)
 {
-	if (t->sealed->stale || secure_is_current(t->sealed->secure, &t->bus->guard->keyring))
-		return;
-	t->sealed->stale = true;
-	if (t->ops->worn != NULL)
-		t->ops->worn(t);
+	return seconds <= 0 ? 0 : (uint64_t)seconds * CLOCK_SEC;
 }
 
-/* --- fresh tokens -------------------------------------------------------------------------------
- */
-
-static void tell(struct transport *t)
-{
-	if (t->sealed == NULL)
-		return;
-	const struct keyring *k = &t->bus->guard->keyring;
-	size_t n;
-	const char *text = secure_news(t->sealed->secure, k, &n);
-	if (text != NULL && transport_token(t, text, n) == 0)
-		secure_told(t->sealed->secure, k);
-}
-
-/* A transport that has come, or its fresh token, may be the one that is to be looked at next. */
+/* One that has come, or its fresh token, may be what is to be looked at next. */
 static void watch_sooner(struct transport *t)
 {
 	struct guard *g = t->bus->guard;
-	int64_t left = secure_peer(t->sealed->secure)->expires + TOKEN_SKEW - wall_now();
-	uint64_t at = bus_now(t->bus) + in_seconds(left);
+	uint64_t at = bus_now(t->bus) + in_seconds(vouch_until(t) - wall_now());
 	if (timer_is_set(&g->timer) && g->timer.at <= at)
 		return;
 	if (loop_timer_set(t->bus->loop, &g->timer, at) != 0)
@@ -339,45 +137,19 @@ void guard_ready(struct transport *t)
 	if (t->sealed == NULL)
 		return;
 	watch_locked(t->bus->guard);
-	tell(t);
+	vouch_begin(t);
 	watch_sooner(t);
-	watch_identity(t); /* a reload may have come during its handshake */
-}
-
-/* As watch_identity(), of the peer. */
-static void hears_of_another(struct transport *t)
-{
-	if (t->sealed->stale || t->ops->worn == NULL)
-		return;
-	say_peer(t, LOG_NOTICE,
-		"transport %s (%s): its node has another key, name or customer now: a link made "
-		"anew takes its place",
-		name_of(t), say_where(&t->peer, true));
-	t->sealed->stale = true;
-	t->ops->worn(t);
 }
 
 bool guard_renew(struct transport *t, const uint8_t *text, size_t n)
 {
-	char why[WHY_MAX];
-	if (t->sealed == NULL)
-		return false;
-	const char *addr = say_where(&t->peer, true);
-	int rc = secure_renew(t->sealed->secure, &t->bus->guard->keyring, text, n, wall_now(), why);
-	if (rc == 0) {
-		say_peer(t, LOG_INFO, "transport %s (%s): took its fresh token", name_of(t), addr);
-		t->sealed->warned = 0;
-		pardon(t);
+	bool renewed = t->sealed != NULL && vouch_renew(t, text, n, wall_now());
+	if (renewed)
 		watch_sooner(t);
-	} else if (rc == SECURE_ANOTHER) {
-		hears_of_another(t);
-	} else if (rc != ERR_NOTFOUND) {
-		say_peer(t, LOG_WARNING,
-			"transport %s (%s): its fresh token is refused, the old one stays: %s",
-			name_of(t), addr, why);
-	}
-	return rc == 0;
+	return renewed;
 }
+
+/* --- fresh tokens -------------------------------------------------------------------------- */
 
 /* When half its time is over, its file is looked at: often enough to be in time. */
 static int64_t next_look(const struct guard *g, int64_t now)
@@ -413,12 +185,8 @@ static void adopted(struct guard *g, unsigned changes, int64_t now)
 	watch_locked(g);
 	list_each_safe (node, &g->bus->transports) {
 		struct transport *t = container_of(node, struct transport, node);
-		if (t->sealed == NULL || t->dead)
-			continue;
-		tell(t);
-		judge_anew(t, now);
-		if (!t->dead)
-			watch_identity(t);
+		if (t->sealed != NULL && !t->dead)
+			vouch_judge(t, now);
 	}
 }
 
@@ -446,8 +214,7 @@ static void look_for_fresh(struct guard *g, int64_t now)
 	g->look = next_look(g, now);
 }
 
-/* --- the watch
- * ------------------------------------------------------------------------------------ */
+/* --- the watch ----------------------------------------------------------------------------- */
 
 static uint64_t soonest(const struct guard *g, int64_t now)
 {
@@ -465,7 +232,7 @@ static uint64_t soonest(const struct guard *g, int64_t now)
 		const struct transport *t = container_of(node, struct transport, node);
 		if (t->sealed == NULL)
 			continue;
-		int64_t left = secure_peer(t->sealed->secure)->expires + TOKEN_SKEW - now;
+		int64_t left = vouch_until(t) - now;
 		if (left > 0 && in_seconds(left) < pause)
 			pause = in_seconds(left);
 	}
@@ -486,10 +253,8 @@ static void on_timer(struct timer *timer)
 	watch_own(g, now);
 	list_each_safe (node, &g->bus->transports) {
 		struct transport *t = container_of(node, struct transport, node);
-		if (t->sealed == NULL || t->dead)
-			continue;
-		tell(t); /* there may have been no memory for it */
-		watch_peer(t, now);
+		if (t->sealed != NULL && !t->dead)
+			vouch_watch(t, now);
 	}
 	set_timer(g, now);
 }
@@ -554,8 +319,7 @@ void guard_reload_list(struct guard *g, const struct conf *refused)
 	watch_own(g, now);
 }
 
-/* --- life
- * ------------------------------------------------------------------------------------------- */
+/* --- life ---------------------------------------------------------------------------------- */
 
 struct credentials_source guard_source(const struct conf *conf, struct mem *mem)
 {

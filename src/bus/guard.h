@@ -1,11 +1,11 @@
 /*
- * guard - what a node with secured links keeps watch over: its own keys, and what each
- * peer may do and until when.
+ * guard - the keys and the token of a node with secured links, and the watch over all tokens.
  *
- * One a process whose configuration names trust, identity and token.  Every transport that
- * is secured asks it before a session is opened, in either direction; on plain transports
- * everything is allowed.  Times in tokens are held against the wall clock, which is looked
- * at anew every GUARD_INTERVAL at most, so that a clock that was set counts soon.
+ * One a process whose configuration names trust, identity and token.  It takes fresh files,
+ * warns of its own token's end, and sees to it that each peer is looked at in time (vouch.h).
+ * Times in tokens are held against the wall clock, which is looked at anew every
+ * GUARD_INTERVAL at most, so that a clock that was set counts soon.  What a peer may open is
+ * asked of permit.h.
  */
 #ifndef CB_BUS_GUARD_H
 #define CB_BUS_GUARD_H
@@ -16,10 +16,8 @@
 
 #define GUARD_INTERVAL (10 * CLOCK_SEC) /* between two looks at all tokens */
 enum {
-	GUARD_WARN_BEFORE = 14 * 86400, /* seconds to a token's end: it is said from then on, */
-	GUARD_WARN_AGAIN = 86400,       /* once in so many */
-	GUARD_LOOK_MAX = 3600,          /* seconds between two looks for a fresh token, */
-	GUARD_LOOK_EXPIRED = 10,        /* and when the one in force does not count */
+	GUARD_LOOK_MAX = 3600,   /* seconds between two looks for a fresh token, */
+	GUARD_LOOK_EXPIRED = 10, /* and when the one in force does not count */
 };
 
 struct guard {
@@ -38,12 +36,6 @@ struct guard {
 	bool revoked;       /* by our own list, and said so */
 	bool unlocked;      /* keys are, and said so */
 };
-
-/* Whether a token that ends then is near its end, or past it; both in seconds since 1970. */
-static inline bool guard_is_near_end(int64_t expires, int64_t now)
-{
-	return expires - now <= GUARD_WARN_BEFORE;
-}
 
 /* The files that a configuration names, at this time, without a seed. */
 struct credentials_source guard_source(const struct conf *conf, struct mem *mem);
@@ -97,15 +89,6 @@ void guard_reload_list(struct guard *g, const struct conf *refused);
 
 /* What the peers of this node must be: controllers of a segment, segments of a controller. */
 enum token_role guard_peer_role(const struct bus *bus);
-
-/* Whether the peer may open this stream here; a refusal is logged with its reason (say.h). */
-bool guard_admits(const struct transport *t, const struct wire_open *open);
-
-/* Whether a session may be opened at the peer; likewise. */
-bool guard_may_open(const struct transport *t, const char *name, size_t n);
-
-/* Why the peer may not serve this name to us, by both tokens; NULL: it may.  Says nothing. */
-const char *guard_doubts(const struct transport *t, const char *name, size_t n);
 
 /*
  * Whether our token is worth a handshake now; if not, that is said once, and

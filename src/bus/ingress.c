@@ -1,7 +1,7 @@
 #include "bus/ingress.h"
 
 #include "base/err.h"
-#include "bus/guard.h"
+#include "bus/permit.h"
 #include "bus/quota.h"
 #include "bus/say.h"
 #include "bus/session.h"
@@ -87,7 +87,7 @@ static void begin(struct session *s, const struct server_member *m, const struct
 	for (size_t i = 0; i < s->n_members; i++) {
 		set_name(&open, m[i].name);
 		/* Who may not is told at once, and its log line is guard's. */
-		if (!guard_may_open(m[i].t, open.name, open.name_len)) {
+		if (!permit_may_open(m[i].t, open.name, open.name_len)) {
 			rc = ERR_NOTFOUND;
 			continue;
 		}

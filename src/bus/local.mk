@@ -14,7 +14,8 @@ libbus_a_SOURCES = \
 	src/bus/entrance.c src/bus/entrance.h \
 	src/bus/fanout.c src/bus/fanout.h \
 	src/bus/generation.c src/bus/generation.h \
-	src/bus/guard.c src/bus/guard.h \
+	src/bus/guard.c src/bus/guard.h src/bus/vouch.c src/bus/vouch.h \
+	src/bus/permit.c src/bus/permit.h src/bus/expiry.c src/bus/expiry.h \
 	src/bus/handshake.c src/bus/handshake.h \
 	src/bus/ingress.c src/bus/ingress.h \
 	src/bus/keyring.c src/bus/keyring.h \

@@ -1,7 +1,7 @@
 #include "bus/registry.h"
 
 #include "base/err.h"
-#include "bus/guard.h"
+#include "bus/permit.h"
 #include "bus/say.h"
 
 #include <stdio.h>
@@ -241,7 +241,7 @@ static void goes_down(struct peer *peer)
 /* Whether the name is believed; if not, the line has both nodes, the service and the reason. */
 static bool believe(struct peer *peer, const struct transport *t, const struct wire_name *name)
 {
-	const char *why = guard_doubts(t, name->name, name->n);
+	const char *why = permit_doubts(t, name->name, name->n);
 	if (why == NULL)
 		return true;
 	peer->reg->bus->stats.names_forbidden++;

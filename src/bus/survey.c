@@ -1,7 +1,7 @@
 #include "bus/survey.h"
 
 #include "base/err.h"
-#include "bus/guard.h"
+#include "bus/expiry.h"
 #include "bus/node_impl.h"
 
 #include <stdio.h>
@@ -185,7 +185,7 @@ static int add_token(struct survey *s, struct hash *names, const struct token *t
 	if (s->tokens == 0 || token->expires < s->expires)
 		s->expires = token->expires;
 	s->tokens++;
-	s->tokens_near_end += guard_is_near_end(token->expires, now);
+	s->tokens_near_end += expiry_is_near(token->expires, now);
 	return 0;
 }
 

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "base/log.h"
+#include "bus/expiry.h"
 #include "bus/guard.h"
 #include "bus/survey.h"
 #include "daemon/metrics_text.h"
@@ -271,7 +272,7 @@ static void add_secured(
 {
 	const struct credentials *own = bus->guard->keyring.now->credentials;
 	plain(t, METRICS_TOKEN_EXPIRY, (uint64_t)own->token->expires);
-	plain(t, METRICS_TOKEN_EXPIRING, guard_is_near_end(own->token->expires, now));
+	plain(t, METRICS_TOKEN_EXPIRING, expiry_is_near(own->token->expires, now));
 	plain(t, METRICS_TOKEN_REVOKED, credentials_revoke(own, own->token));
 	metrics_text_begin(t, METRICS_PEER_EXPIRY);
 	if (s->tokens > 0)

@@ -2,6 +2,7 @@
 #include "bus/coverage.h"
 #include "bus/dialer.h"
 #include "bus/guard.h"
+#include "bus/permit.h"
 #include "session/budget.h"
 #include "unit/cluster.h"
 #include "unit/fast.h"
@@ -214,7 +215,7 @@ START_TEST(both_tokens_decide)
 	cluster_add(&cluster, &ctl);
 	cluster_add(&cluster, &seg);
 	start_both();
-	const char *why = guard_doubts(transport_of(controller), "echo", 4);
+	const char *why = permit_doubts(transport_of(controller), "echo", 4);
 	ck_assert_pstr_eq(why, rights[_i].customer != NULL ? "they are of different customers"
 			       : strcmp(rights[_i].serve, "ech") == 0
 				       ? "its token does not let it serve that"
@@ -496,12 +497,12 @@ START_TEST(case_34_a_link_is_made_anew_for_another_customer)
 	struct transport *t = container_of(segment->bus.transports.prev, struct transport, node);
 	struct wire_open open = {.name = "echo", .name_len = 4};
 	ck_assert_ptr_ne(t, old);
-	ck_assert(guard_admits(old, &open));
-	ck_assert(!guard_admits(t, &open));
+	ck_assert(permit_admits(old, &open));
+	ck_assert(!permit_admits(t, &open));
 	guard_reload((_i == 0 ? controller : segment)->bus.guard);
 	RIG_UNTIL(&r, mux_is_going(t->mux));
 	t = container_of(segment->bus.transports.prev, struct transport, node);
-	ck_assert(guard_admits(t, &open));
+	ck_assert(permit_admits(t, &open));
 	end_session();
 	RIG_UNTIL(&r, segment->bus.n_transports == 1 && controller->bus.n_transports == 1);
 	ck_assert(try_session());
@@ -656,11 +657,11 @@ START_TEST(its_end_is_not_overslept)
 	struct transport *there = the_transport(segment), *here = the_transport(controller);
 	struct wire_open open = {.name = "echo", .name_len = 4};
 	ck_assert(!there->sealed->expelled);
-	ck_assert(!guard_admits(there, &open));
-	ck_assert(!guard_may_open(here, "echo", 4));
+	ck_assert(!permit_admits(there, &open));
+	ck_assert(!permit_may_open(here, "echo", 4));
 	fast_set_wall(0);
-	ck_assert(guard_admits(there, &open));
-	ck_assert(guard_may_open(here, "echo", 4));
+	ck_assert(permit_admits(there, &open));
+	ck_assert(permit_may_open(here, "echo", 4));
 }
 END_TEST
 

@@ -2,6 +2,7 @@
 #include "unit/manual.h"
 
 #include "base/mem.h"
+#include "bus/expiry.h"
 #include "bus/guard.h"
 #include "crypto/revoked.h"
 #include "crypto/suite.h"
@@ -59,7 +60,7 @@ static const struct {
 	{"bytes of frames in one record", RECORD_PLAIN_MAX, ""},
 	{"records under one key", RECORD_REKEY, ""},
 	{"tokens are looked at, at least every", (long)(GUARD_INTERVAL / CLOCK_SEC), " seconds"},
-	{"the end of a token is warned of before it", (long)(GUARD_WARN_BEFORE / 86400), " days"},
+	{"the end of a token is warned of before it", (long)(EXPIRY_WARN_BEFORE / 86400), " days"},
 	{"a fresh token is looked for, at least every", GUARD_LOOK_MAX, " seconds"},
 };
 

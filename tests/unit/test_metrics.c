@@ -1,6 +1,7 @@
 /* The text for Prometheus: its form, to the byte, and what stands in it. */
 #include "base/err.h"
 #include "base/log.h"
+#include "bus/expiry.h"
 #include "bus/guard.h"
 #include "bus/survey.h"
 #include "daemon/metrics.h"
@@ -369,7 +370,7 @@ END_TEST
 /* The metric and the log go by one rule. */
 START_TEST(a_token_near_its_end)
 {
-	int64_t ends = cluster_now() + GUARD_WARN_BEFORE + 30;
+	int64_t ends = cluster_now() + EXPIRY_WARN_BEFORE + 30;
 	start_both(ends);
 	render(controller);
 	HAS("cloudbus_token_expiry_timestamp_seconds %" PRIi64, ends);

@@ -1,6 +1,7 @@
 /* What a node has at a moment: services, links, nodes; through reloads and losses. */
 #include "base/err.h"
 #include "base/log.h"
+#include "bus/expiry.h"
 #include "bus/guard.h"
 #include "bus/survey.h"
 #include "unit/cluster.h"
@@ -224,8 +225,8 @@ START_TEST(nodes_and_the_ends_of_their_tokens)
 	fast_set_wall(0);
 	ctl = (struct cluster_node){.name = "ctl", .role = TOKEN_CONTROLLER};
 	seg = (struct cluster_node){.name = "seg", .role = TOKEN_SEGMENT};
-	ctl.ends = cluster_now() + GUARD_WARN_BEFORE + 60;
-	seg.ends = cluster_now() + GUARD_WARN_BEFORE - 60;
+	ctl.ends = cluster_now() + EXPIRY_WARN_BEFORE + 60;
+	seg.ends = cluster_now() + EXPIRY_WARN_BEFORE - 60;
 	cluster_add(&cluster, &ctl);
 	cluster_add(&cluster, &seg);
 	struct rig_node *segment = rig_start(&r, CONF_SEGMENT,
