@@ -30,7 +30,7 @@ def readme():
     """(commands, {program: its file}), as README has them."""
     text = section("SECURED LINKS")
     return (block_after(text, "On a machine of the administrator's, once:"),
-            {"segment": block_after(text, "tcp:// on both sides.  segment.ini:"),
+            {"segment": block_after(text, "  segment.ini:"),
              "controller": block_after(text, "controller.ini:")})
 
 

@@ -88,7 +88,7 @@ def changed(token, **changes):
 NOW = int(time.time())
 # Where the signature holds the log names the node, and says what is wrong.
 SIGNED = {
-    "expired": ({"exp": NOW - 31}, "node scripted: exp: expired at "),
+    "expired": ({"nbf": NOW - 7200, "exp": NOW - 31}, "node scripted: exp: expired at "),
     "not yet valid": ({"nbf": NOW + 3000}, "node scripted: nbf: not valid before "),
     "other bus": ({"iss": "umbrella"}, 'iss: "umbrella"; expected example'),
     "revoked by name": ({"sub": "revoked-node"}, "node revoked-node, token id-1: revoked"),

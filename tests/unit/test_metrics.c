@@ -145,9 +145,12 @@ static void take_text(struct mem *mem, char *text, size_t n)
 
 static bool has(const char *line)
 {
-	char want[512];
-	(void)snprintf(want, sizeof want, "\n%s\n", line);
-	return strstr(in.text, want) != NULL;
+	size_t n = strlen(line);
+	for (const char *p = in.text; (p = strstr(p, line)) != NULL; p += n) {
+		if ((p == in.text || p[-1] == '\n') && p[n] == '\n')
+			return true;
+	}
+	return false;
 }
 
 #define HAS(...)                                                                                   \
