@@ -92,8 +92,10 @@ def pair(bus, request):
 def test_case_34_a_key_is_changed(pair, who):
     old, links = pair.session(), pair.links()
     for one in who:
+        before = pair.links()
         pair.change(one, "key")
         pair.session().end()
+        eventually(lambda: pair.links() - before, "another link")
     pair.replaced(links)
     new = pair.session()
     old.check()
