@@ -410,9 +410,12 @@ static void dial(struct dialer *d)
 	loop_defer(d->bus->loop, &queue->work);
 }
 
+/* What went may have been one too many, or have its successor already. */
 static void on_retry(struct timer *timer)
 {
-	dial(container_of(timer, struct dialer, retry));
+	struct dialer *d = container_of(timer, struct dialer, retry);
+	if (d->n_ready == 0 || count_fresh(d) < d->wanted)
+		dial(d);
 }
 
 void dialer_kick(struct dialer *d, uint64_t until)

@@ -358,6 +358,31 @@ START_TEST(a_short_path_gets_one)
 }
 END_TEST
 
+/* Of more than are wanted, as the path was longer, what is lost is not made anew. */
+START_TEST(what_is_too_many_is_not_dialled_again)
+{
+	enum { N = 4 };
+	conf.transports = N;
+	round_trip = DIALER_LONG_PATH + 1;
+	struct link *link = use(0);
+	struct rig_node *segment = start_segment();
+	RIG_UNTIL(&r, link->dialer.n_ready == N && segment->bus.n_transports == N);
+	link->dialer.wanted = 2;
+	for (unsigned left = N - 1; left >= 2; left--) {
+		transport_kill(link_transport(link), STATS_CLOSED_LOST, "test");
+		RIG_UNTIL(&r, link->dialer.n_ready == left);
+		attempt_now(link);
+		for (int i = 0; i < 20; i++)
+			rig_turn(&r);
+		ck_assert_uint_eq(link->dialer.n_transports, left);
+		ck_assert(!connector_busy(&link->dialer.connector));
+	}
+	transport_kill(link_transport(link), STATS_CLOSED_LOST, "test");
+	RIG_UNTIL(&r, link->dialer.n_ready == 1);
+	RIG_UNTIL(&r, link->dialer.n_ready > 1);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("link");
@@ -370,6 +395,7 @@ int main(void)
 	tcase_add_test(tc, it_comes_up_and_tells_all);
 	tcase_add_test(tc, a_long_path_gets_several_transports);
 	tcase_add_test(tc, a_short_path_gets_one);
+	tcase_add_test(tc, what_is_too_many_is_not_dialled_again);
 	tcase_add_test(tc, a_worn_transport_is_replaced);
 	tcase_add_test(tc, a_replacement_that_fails_keeps_to_its_pauses);
 	tcase_add_test(tc, a_peer_that_closes_before_its_hello);
