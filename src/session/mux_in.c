@@ -112,12 +112,29 @@ static void doom(struct mux *m, uint32_t last)
 	}
 }
 
+/* One more than there may be: from a peer that fails it says why, which is what is told. */
+static int on_late_goaway(struct mux *m, uint32_t code)
+{
+	switch (code) {
+	case WIRE_PROTOCOL:
+		return fail(m, code, "the peer ended it: it says that a rule was broken");
+	case WIRE_TIMED_OUT:
+		return fail(m, code, "the peer ended it: it has heard nothing in time");
+	case WIRE_FLOOD:
+		return fail(m, code, "the peer ended it: too many frames without use");
+	case WIRE_INTERNAL:
+		return fail(m, code, "the peer ended it: it is out of resources");
+	default:
+		return fail(m, WIRE_PROTOCOL, "GOAWAY after the last one");
+	}
+}
+
 static int on_goaway(struct mux *m, const struct decoder_out *f, uint64_t now, struct mux_event *ev)
 {
 	struct wire_goaway v;
 	wire_get_goaway(&v, f->p);
 	if (m->received == GOAWAY_FINAL)
-		return fail(m, WIRE_PROTOCOL, "GOAWAY after the last one");
+		return on_late_goaway(m, v.code);
 	if (m->received != GOAWAY_NONE && spend(m, now, "too many GOAWAYs") != 0)
 		return ERR_LIMIT;
 	bool final = v.last != WIRE_GOAWAY_OPEN;

@@ -1,6 +1,8 @@
 /* The orderly end of a transport, and the end of ids. */
 #include "unit/mux_pair.h"
 
+#include <string.h>
+
 static struct pair p;
 
 static void begin(const struct pair_way *way)
@@ -323,6 +325,33 @@ START_TEST(goaway_out_of_bounds)
 }
 END_TEST
 
+/* A side that fails says why, whatever GOAWAY it has sent before: that is what is told. */
+START_TEST(a_peer_that_fails_after_its_last_goaway)
+{
+	static const uint32_t codes[] = {
+		WIRE_TIMED_OUT, WIRE_FLOOD, WIRE_INTERNAL, WIRE_PROTOCOL, WIRE_OK, 0xffff};
+	for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+		struct end e;
+		uint64_t now;
+		uint32_t code;
+		struct mux_options o = pair_options(MUX_DIALLED);
+		solo_init(&e, &now, &o);
+		solo_hello(&e, 10, 4096);
+		opened(&e);
+		solo_drain(&e);
+		solo_goaway(&e, 1, WIRE_OK);
+		ck_assert_int_eq(e.rc, 0);
+		solo_goaway(&e, 1, codes[i]);
+		ck_assert_int_ne(e.rc, 0);
+		const char *why = mux_failure(e.mux, &code);
+		bool known = i < 4;
+		ck_assert_uint_eq(code, known ? codes[i] : (uint32_t)WIRE_PROTOCOL);
+		ck_assert_int_eq(strncmp(why, "the peer ended it: ", 19) == 0, known);
+		solo_fini(&e);
+	}
+}
+END_TEST
+
 /* Output is stuck, deadlines come and go: no spin, and the second step waits for the first. */
 START_TEST(case_27_goaway_with_a_full_buffer)
 {
@@ -451,6 +480,7 @@ int main(void)
 	tcase_add_test(t, left_out_and_never_told);
 	tcase_add_test(t, opens_leave_first);
 	tcase_add_test(t, goaway_out_of_bounds);
+	tcase_add_test(t, a_peer_that_fails_after_its_last_goaway);
 	tcase_add_test(t, case_27_goaway_with_a_full_buffer);
 	tcase_add_test(t, old_pong_proves_nothing);
 	tcase_add_test(t, ids_run_out);
