@@ -32,7 +32,7 @@ readonly ALL=(gcc libsodium install quickstart e2e clang warnings sanitizers e2e
 readonly QUICK=(gcc libsodium install)
 readonly BUILD_PACKAGES=(gcc libc6-dev binutils make autoconf automake pkg-config
 	libc-ares-dev libsodium-dev libssl-dev libjansson-dev libinih-dev libseccomp-dev
-	libmicrohttpd-dev check)
+	libmicrohttpd-dev check groff-base)
 readonly TEST_PACKAGES=(clang xz-utils curl openssl python3 python3-pytest
 	python3-pytest-xdist python3-cryptography iproute2 redis-server redis-tools
 	postgresql postgresql-client faketime strace)
@@ -110,7 +110,7 @@ build_sanitizers() {
 # and the machine for themselves there.
 check() {
 	cd "$work/$1"
-	make -j "$jobs" check E2E_TESTS=
+	CLOUDBUS_DOCS_REQUIRE=1 make -j "$jobs" check E2E_TESTS=
 }
 
 # e2e NAME: every tool the end-to-end tests want must be there.  Most of their time is waiting,

@@ -21,6 +21,10 @@ tests_unit_test_manual_example_LDADD = libunit.a $(L_SESSION) $(CHECK_LIBS)
 dist_check_SCRIPTS += tests/docs/check-readme
 TESTS += tests/docs/check-readme
 
+# The pages on a terminal.
+dist_check_SCRIPTS += tests/docs/check-manuals
+TESTS += tests/docs/check-manuals
+
 check_PROGRAMS += tests/unit/test_manual_security
 TESTS += tests/unit/test_manual_security
 tests_unit_test_manual_security_SOURCES = tests/unit/test_manual_security.c \
