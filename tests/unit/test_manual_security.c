@@ -62,7 +62,7 @@ static const struct {
 	{"records under one key", RECORD_REKEY, ""},
 	{"tokens are looked at, at least every", (long)(GUARD_INTERVAL / CLOCK_SEC), " seconds"},
 	{"the end of a token is warned of before it", (long)(EXPIRY_WARN_BEFORE / 86400), " days"},
-	{"fresh token is looked for, at least every", GUARD_LOOK_MAX, " seconds"},
+	{"fresh token is looked for, from half life on", GUARD_LOOK_MAX, " seconds"},
 };
 
 START_TEST(limits_are_those_of_the_code)
