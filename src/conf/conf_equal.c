@@ -33,12 +33,6 @@ bool conf_equal_service(const struct conf_service *a, const struct conf_service 
 	       a->member_timeout == b->member_timeout && a->max_sessions == b->max_sessions;
 }
 
-bool conf_equal_keys(const struct conf *a, const struct conf *b)
-{
-	return same_text(a->trust, b->trust) && same_text(a->identity, b->identity) &&
-	       same_text(a->token, b->token);
-}
-
 bool conf_equal_revoked(const struct conf *a, const struct conf *b)
 {
 	return same_text(a->revoked, b->revoked);

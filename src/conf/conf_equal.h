@@ -14,8 +14,7 @@ bool conf_equal_endpoint(const struct conf_endpoint *a, const struct conf_endpoi
 /* Everything but the name of the section. */
 bool conf_equal_service(const struct conf_service *a, const struct conf_service *b);
 
-/* The files of keys and tokens; of revocations. */
-bool conf_equal_keys(const struct conf *a, const struct conf *b);
+/* The revocation list's file. */
 bool conf_equal_revoked(const struct conf *a, const struct conf *b);
 
 /* The addresses of listen=, of connect=, in whatever order. */

@@ -263,7 +263,7 @@ static int watch_signals(struct daemon *d)
 
 /* --- the run --------------------------------------------------------------------------------- */
 
-/* A session costs a descriptor: the soft limit is no use to anybody. */
+/* A session costs a descriptor, a link locked memory: the soft limits are no use to anybody. */
 static void raise_limit(__rlimit_resource_t of, const char *what)
 {
 	struct rlimit limit;

@@ -103,20 +103,20 @@ bool dns_answer_all_heard(const struct dns_answer *a)
 	return a->family[DNS_V6].heard && a->family[DNS_V4].heard;
 }
 
-bool dns_answer_good(const struct dns_family *f)
+static bool is_good(const struct dns_family *f)
 {
 	return f->heard && f->status == ARES_SUCCESS;
 }
 
 bool dns_answer_any_good(const struct dns_answer *a)
 {
-	return dns_answer_good(&a->family[DNS_V6]) || dns_answer_good(&a->family[DNS_V4]);
+	return is_good(&a->family[DNS_V6]) || is_good(&a->family[DNS_V4]);
 }
 
 /* What the family has to give after a round: new addresses, old ones, or none. */
 static void judge_family(struct dns_family *f, uint64_t now, uint64_t stale_max)
 {
-	if (dns_answer_good(f))
+	if (is_good(f))
 		return;
 	if (f->heard && resolver_err(f->status) == ERR_NOTFOUND)
 		f->n = 0;
@@ -160,7 +160,7 @@ uint64_t dns_answer_expires(const struct dns_answer *a)
 	uint64_t at = CLOCK_NEVER;
 	for (int i = 0; i < 2; i++) {
 		const struct dns_family *f = &a->family[i];
-		if (dns_answer_good(f) && f->fresh_until < at)
+		if (is_good(f) && f->fresh_until < at)
 			at = f->fresh_until;
 	}
 	return at;

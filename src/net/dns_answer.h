@@ -56,8 +56,7 @@ void dns_answer_note(struct dns_family *f, int status, const struct ares_addrinf
 
 bool dns_answer_all_heard(const struct dns_answer *a);
 
-/* Whether this family, or any, has addresses from this round. */
-bool dns_answer_good(const struct dns_family *f);
+/* Whether any family has addresses from this round. */
 bool dns_answer_any_good(const struct dns_answer *a);
 
 /*
