@@ -64,13 +64,20 @@ bool permit_may_open(const struct transport *t, const char *name, size_t n)
 	return may;
 }
 
+bool permit_is_foreign(const struct transport *t)
+{
+	if (t->sealed == NULL)
+		return false;
+	const struct secure *s = t->sealed->secure;
+	return strcmp(secure_own(s)->customer, secure_peer(s)->customer) != 0;
+}
+
 const char *permit_doubts(const struct transport *t, const char *name, size_t n)
 {
 	if (t->sealed == NULL)
 		return NULL;
-	const struct token *own = secure_own(t->sealed->secure);
 	const struct token *peer = secure_peer(t->sealed->secure);
-	if (strcmp(own->customer, peer->customer) != 0)
+	if (permit_is_foreign(t))
 		return "they are of different customers";
 	return token_may_serve(peer, name, n) ? NULL : "its token does not let it serve that";
 }

@@ -22,6 +22,12 @@ bool permit_admits(const struct transport *t, const struct wire_open *open);
 /* Whether a session may be opened at the peer; the name has n bytes. */
 bool permit_may_open(const struct transport *t, const char *name, size_t n);
 
+/*
+ * Whether the peer is of another customer, by the tokens the transport was made with: a fresh one
+ * of another customer is not taken on it.  Such a node sees no service of this one.
+ */
+bool permit_is_foreign(const struct transport *t);
+
 /* Why the peer's token does not let it serve this name, for us; NULL: it does.  Says nothing. */
 const char *permit_doubts(const struct transport *t, const char *name, size_t n);
 

@@ -25,6 +25,7 @@ struct peer {
 	bool spoke;    /* it has announced something since it came up */
 	bool listed;   /* its whole list was there once */
 	bool overfull; /* and said so */
+	bool foreign;  /* by its latest transport it is of another customer: it serves nothing */
 	uint8_t instance[WIRE_ID];
 	char *node_name; /* authenticated, or NULL */
 	char text[NAME_ROOM + ADDR_TEXT_MAX + sizeof "bus+ ()"];
@@ -35,7 +36,7 @@ struct lane {
 	struct list node;
 	struct transport *t;
 	struct peer *peer;
-	bool ready;
+	bool ready, foreign;
 	bool doubted; /* a newer one has come, and nothing from this one since */
 };
 
@@ -300,6 +301,8 @@ static void on_announce(struct transport *t, const struct wire_announce *v)
 	if (lane == NULL || !lane->ready || lane->peer->standing == FORGOTTEN)
 		return;
 	struct peer *peer = lane->peer;
+	if (peer->foreign && !lane->foreign)
+		return; /* it had another customer then */
 	if (!offerer_begin(&peer->offerer, v->version))
 		return; /* another transport has brought newer ones */
 	if (!peer->spoke)
@@ -332,6 +335,23 @@ static void on_renewed(struct transport *t)
 	tell_changes(lane->peer, t);
 }
 
+/* What an older transport has brought counts no more, if the new one is of another customer. */
+static void watch_customer(struct peer *peer, const struct lane *lane)
+{
+	if (peer->foreign == lane->foreign)
+		return;
+	peer->foreign = lane->foreign;
+	if (!lane->foreign)
+		return;
+	say_peer(lane->t, LOG_WARNING,
+		"segment %s: is of another customer than this node: nothing that it serves is seen "
+		"here",
+		peer->text);
+	list_each_safe (node, &peer->offerer.list)
+		offers_drop(container_of(node, struct offer, of_one));
+	tell_changes(peer, lane->t);
+}
+
 /*
  * Perhaps it has come in the place of the older ones, which are lost and we do not know it:
  * they get no new sessions until they have answered, or nobody else can.
@@ -360,13 +380,14 @@ static void on_ready(struct transport *t)
 		transport_kill(t, STATS_CLOSED_FAILED, "out of memory");
 		return;
 	}
-	*lane = (struct lane){.t = t, .peer = peer, .ready = true};
+	*lane = (struct lane){.t = t, .peer = peer, .ready = true, .foreign = permit_is_foreign(t)};
 	t->aside = lane;
 	bool was_up = !list_empty(&peer->ready);
 	doubt_older(peer);
 	list_append(&peer->ready, &lane->node);
 	if (!was_up)
 		comes_up(peer, t);
+	watch_customer(peer, lane);
 }
 
 static void on_open(struct transport *t, struct mux_stream *stream, const struct wire_open *open)

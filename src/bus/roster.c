@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "bus/directory.h"
+#include "bus/permit.h"
 
 #include <string.h>
 
@@ -18,8 +19,10 @@ struct roster_name {
 struct reader {
 	struct list node;
 	struct transport *t;
-	struct list *at; /* what is to be announced next; the list's head: all is */
-	bool listing;    /* the whole list, whose end has not been sent yet */
+	struct list *at;  /* what is to be announced next; the list's head: all is */
+	bool listing;     /* the whole list, whose end has not been sent yet */
+	bool foreign;     /* it sees none of the names */
+	uint32_t version; /* of what is announced next */
 };
 
 static uint64_t hash_of(const struct roster *r, const char *name, size_t n)
@@ -68,8 +71,9 @@ static void forget(struct roster *r, struct roster_name *rn)
 
 static void begin(struct roster *r, struct reader *reader)
 {
-	reader->at = r->names.next;
+	reader->at = reader->foreign ? &r->names : r->names.next;
 	reader->listing = true;
+	reader->version = r->version;
 }
 
 /* Packs names from the reader's place on.  Where the next frame begins. */
@@ -95,7 +99,8 @@ static struct list *pack(
 static void send_part(struct roster *r, struct reader *reader)
 {
 	uint8_t entries[WIRE_LONG_MAX];
-	struct wire_announce v = {.version = r->version, .kind = WIRE_CHANGES, .entries = entries};
+	struct wire_announce v = {
+		.version = reader->version, .kind = WIRE_CHANGES, .entries = entries};
 	if (reader->at == &r->names && !reader->listing)
 		return;
 	struct list *next = pack(r, reader, entries, &v.n);
@@ -181,10 +186,12 @@ int roster_set(struct roster *r, const struct conf_service *services, size_t n)
 		r->version++;
 	list_each (node, &r->readers) {
 		struct reader *reader = container_of(node, struct reader, node);
-		if (reader->at == NULL)
+		if (reader->at == NULL) {
 			begin(r, reader);
-		else if (first != NULL)
+		} else if (first != NULL && !reader->foreign) {
 			reader->at = first;
+			reader->version = r->version;
+		}
 		send_part(r, reader);
 	}
 	return rc;
@@ -193,7 +200,7 @@ int roster_set(struct roster *r, const struct conf_service *services, size_t n)
 void roster_repeat(struct roster *r, struct transport *t)
 {
 	struct reader *reader = t->aside;
-	if (reader == NULL)
+	if (reader == NULL || reader->foreign)
 		return;
 	begin(r, reader);
 	send_part(r, reader);
@@ -207,11 +214,17 @@ int roster_join(struct roster *r, struct transport *t)
 	if (reader == NULL)
 		return ERR_NOMEM;
 	reader->t = t;
+	reader->foreign = permit_is_foreign(t);
 	t->aside = reader;
 	list_append(&r->readers, &reader->node);
 	begin(r, reader);
 	send_part(r, reader);
 	return 0;
+}
+
+void roster_renumber(struct roster *r)
+{
+	r->version++;
 }
 
 void roster_more(struct roster *r, struct transport *t)

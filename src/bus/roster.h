@@ -6,6 +6,8 @@
  * it, and gets what is behind that place, a frame at a time.  So nothing is queued for a
  * transport, whatever its pace.  A name that is withdrawn stays in the list until the next
  * change; a transport that has not got so far by then begins anew with the whole list.
+ * A node of another
+ * customer gets an empty list, and no change of it.
  * Behind the last of the names the peer is asked (transport_ask), so that ops->heard() tells
  * when it knows all.
  */
@@ -40,6 +42,12 @@ int roster_set(struct roster *r, const struct conf_service *services, size_t n);
  * `aside`.  0 or ERR_NOMEM.
  */
 int roster_join(struct roster *r, struct transport *t);
+
+/*
+ * A link leads from now on to a node that sees another list: what it gets when it joins has a
+ * version of its own, and so drops what was announced to it before.
+ */
+void roster_renumber(struct roster *r);
 
 /* There is room on the transport for the next part; does nothing if it has not joined. */
 void roster_more(struct roster *r, struct transport *t);

@@ -2,6 +2,8 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "bus/permit.h"
+#include "bus/say.h"
 
 _Static_assert((int)CONF_ANNOUNCED_MAX == (int)WIRE_NAMES_MAX, "what a file may have is announced");
 
@@ -15,8 +17,36 @@ static const char *text_of(const struct dialer *d)
 	return uplink_of(d)->conf->text;
 }
 
+static const char *customer_of(const struct token *token)
+{
+	return token->customer[0] != '\0' ? token->customer : "none";
+}
+
+/* Said once, until it is otherwise: a link over which no session can come looks like any other. */
+static void watch_customer(struct uplink *u, const struct transport *t)
+{
+	bool foreign = permit_is_foreign(t);
+	if (foreign == u->foreign)
+		return;
+	u->foreign = foreign;
+	roster_renumber(u->roster);
+	const char *text = text_of(&u->dialer);
+	const struct secure *s = t->sealed != NULL ? t->sealed->secure : NULL;
+	if (foreign)
+		say_about(u->dialer.bus, text, LOG_WARNING,
+			"link %s: %s is of another customer (%s, and this node of %s): no service "
+			"is announced to it, and it can open none",
+			text, secure_peer_name(s), customer_of(secure_peer(s)),
+			customer_of(secure_own(s)));
+	else
+		say_about(u->dialer.bus, text, LOG_NOTICE,
+			"link %s: %s is of this node's customer now: services are announced to it",
+			text, s != NULL ? secure_peer_name(s) : "the controller");
+}
+
 static void on_up(struct dialer *d, struct transport *t)
 {
+	watch_customer(uplink_of(d), t);
 	if (roster_join(uplink_of(d)->roster, t) == 0)
 		return;
 	log_error("link %s: no memory to announce services on it", text_of(d));

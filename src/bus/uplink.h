@@ -15,6 +15,7 @@ struct uplink {
 	const struct conf_endpoint *conf;
 	struct generation *generation; /* whose that is; NULL at first */
 	bool wanted;                   /* while a configuration is applied */
+	bool foreign;                  /* the controller is of another customer */
 	bool retired;                  /* lives for its transports, and then frees itself */
 	const struct directory *directory;
 	struct roster *roster;

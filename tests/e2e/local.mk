@@ -40,5 +40,6 @@ EXTRA_DIST += \
 	tests/e2e/test_secured_peer.py \
 	tests/e2e/test_sessions.py \
 	tests/e2e/test_steady.py \
+	tests/e2e/test_told.py \
 	tests/e2e/test_unix.py \
 	tests/e2e/test_wire.py

@@ -1,0 +1,134 @@
+"""What an operator reads when a secured link changes: who may see what, whose token counts no
+more, and why a peer has gone."""
+
+import os
+
+from net import echo, name_server_of
+from noise import Key, Sealed, claims, field, sign, signer
+from proto import ANNOUNCE, CONTROLLER, LIST_END, OPEN, SEGMENT, Peer, announce, announced
+from test_nat_links import answer, dialler, secured
+
+
+class Stranger:
+    """A peer written from the protocol page, of a bus whose nodes are real."""
+
+    def __init__(self, bus, role):
+        self.bus, self.role = bus, role
+        bus.secure(*bus.segments)
+        self.key = Key()
+        self.secret = field(bus.keys.folder / "trust", "network-secret")
+        self.signer = signer(bus.keys.folder)
+        self.instance = os.urandom(16)
+
+    def token(self, **changes):
+        role = "controller" if self.role == CONTROLLER else "segment"
+        return sign(self.signer, claims(self.key, role=role, **changes))
+
+    def dial(self, url, **changes):
+        """To a node under test, with these claims."""
+        sealed = Sealed(self.bus.connect(url.replace("bus:", "tcp:")), self.secret, self.key).dial()
+        return Peer(sealed.present(self.token(**changes))).greet(self.role, instance=self.instance)
+
+    def accept(self, listener, **changes):
+        """From it."""
+        sealed = Sealed(listener.accept(), self.secret, self.key).accept()
+        return Peer(sealed.present(self.token(**changes)).finish()).greet(
+            self.role, instance=self.instance)
+
+
+# --- another customer ------------------------------------------------------------------------
+
+def scripted_controller(bus, **services):
+    """A segment that dials one, and what it dials."""
+    node = bus.segment()
+    listener = bus.listen()
+    node.options["connect"] = listener.url.replace("tcp:", "bus:")
+    for name, server in services.items():
+        node.section(name, None, server.url)
+    return node, listener, Stranger(bus, CONTROLLER)
+
+
+def test_nothing_is_announced_to_a_node_of_another_customer(bus):
+    """An empty list, and no change of it; said once, however often it dials, and again when it has
+    changed.  What a controller has heard before is outdone by the version."""
+    node, listener, stranger = scripted_controller(bus, web=bus.serve(echo))
+    node.start()
+    versions = []
+    for customer, names in [("acme", []), ("acme", []), (None, ["web", "new1"]),
+                            (None, ["web", "new1"]), ("umbrella", [])]:
+        peer = stranger.accept(listener, **({"customer": customer} if customer else {}))
+        version, kind, got = announced(peer.expect(ANNOUNCE))
+        assert (kind, got) == (LIST_END, names)
+        versions.append(version)
+        if len(versions) == 1:
+            node.section("new1", None, bus.serve(echo).url)
+            node.reload()
+            assert ANNOUNCE not in [frame.type for frame in peer.expect_pong(1)]
+        peer.stream.stream.reset()
+    assert versions[0] < versions[2] == versions[3] < versions[4]
+    said = node.daemon.logged_all("is of another customer")
+    node.daemon.wait_log(r"warning: link bus:\S+: node scripted is of another customer \(umbrella, "
+                         r"and this node of none\): no service is announced to it")
+    assert len(said) == 2
+    assert len(node.daemon.logged_all("node scripted is of this node's customer now")) == 1
+
+
+def test_what_another_customer_announces_all_the_same_is_not_believed(bus):
+    hub = secured(bus)
+    url = hub.service("web")
+    stranger = Stranger(bus, SEGMENT)
+    bus.controller.start()
+    peer = stranger.dial(hub.address, customer="acme")
+    peer.send(announce("web"))
+    peer.expect_pong(1)
+    bus.controller.daemon.wait_log(
+        r"segment scripted \(\S+\): may not serve \[web\] to node controller: they are of "
+        "different customers")
+    bus.controller.daemon.wait_log(r"segment scripted \(\S+\): is of another customer")
+    bus.refused(url)
+
+
+def test_names_of_an_older_link_count_no_more_when_the_customer_is_another(bus):
+    """The newer one need not withdraw them, and what still comes by the older one is skipped."""
+    hub = secured(bus)
+    url = hub.service("web")
+    stranger = Stranger(bus, SEGMENT)
+    bus.controller.start()
+    old = stranger.dial(hub.address)
+    old.send(announce("web"))
+    old.expect_pong(1)
+    bus.controller.daemon.wait_log("serves 1 services")
+    new = stranger.dial(hub.address, customer="acme")
+    new.expect_pong(1)
+    bus.controller.daemon.wait_log("serves 0 services")
+    bus.refused(url)
+    old.send(announce("web", version=2))
+    old.expect_pong(2)
+    bus.refused(url)
+    assert not bus.controller.daemon.logged("may not")
+    back = stranger.dial(hub.address)
+    back.send(announce("web", version=3))
+    back.expect_pong(1)
+    bus.connect(url)
+    back.expect(OPEN)
+
+
+def test_two_customers_and_one_hub_each(bus):
+    """A segment of one of them that dials both controllers: nothing of it is in the other's log."""
+    hub, other = secured(bus), secured(bus)
+    other.node = bus.other_controller()
+    bus.controller.options["listen"], other.node.options["listen"] = hub.address, other.address
+    urls = hub.service("web"), other.service("web")
+    node = dialler(bus, hub, other, web=bus.serve(name_server_of("web")))
+    bus.secure(node, other.node)
+    for one in (bus.controller, node):
+        bus.keys.issue(one.name, one.program, "--customer", "acme")
+    for one in (bus.controller, other.node, node):
+        one.start()
+    bus.controller.daemon.wait_log("serves 1 services")
+    other.node.daemon.wait_log("serves 0 services")
+    assert answer(bus, urls[0]) == "web"
+    bus.refused(urls[1])
+    node.daemon.wait_log("node controller2 is of another customer")
+    assert not node.daemon.logged("node controller is of another")
+    assert not other.node.daemon.logged("may not serve")
