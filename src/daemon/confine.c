@@ -64,7 +64,7 @@ int confine_init(struct confine *c)
 	long abi = syscall(
 		SYS_landlock_create_ruleset, NULL, (size_t)0, LANDLOCK_CREATE_RULESET_VERSION);
 	if (abi < 1)
-		return ERR_SYS;
+		return ERR_NOTFOUND;
 	c->abi = (int)abi;
 	attr.fs = handled(c->abi);
 	attr.scoped = c->abi >= ABI_SCOPED ? SCOPE_SIGNAL : 0;
@@ -108,8 +108,8 @@ void confine_fini(struct confine *c)
 int confine_init(struct confine *c)
 {
 	*c = (struct confine){.fd = -1};
-	errno = ENOSYS;
-	return ERR_SYS;
+	errno = 0;
+	return ERR_NOTFOUND;
 }
 
 int confine_allow(struct confine *c, const char *folder, unsigned access)

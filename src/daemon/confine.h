@@ -20,8 +20,9 @@ struct confine {
 };
 
 /*
- * Begins: nothing is allowed.  0; ERR_SYS with errno: ENOSYS or EOPNOTSUPP where the kernel,
- * or this build, has no Landlock.
+ * Begins: nothing is allowed.  0; ERR_NOTFOUND where there is no Landlock: with errno 0 in this
+ * build, otherwise in this kernel (ENOSYS or EOPNOTSUPP) or for this process, by a filter that
+ * others put around it (EPERM mostly); ERR_SYS with errno.
  */
 int confine_init(struct confine *c);
 

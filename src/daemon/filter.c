@@ -4,16 +4,21 @@
 
 #include "base/err.h"
 
+#include <errno.h>
+
 #ifdef HAVE_SECCOMP
 
 #include <asm/ioctls.h>
-#include <errno.h>
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <linux/sockios.h>
 #include <seccomp.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /*
@@ -192,8 +197,20 @@ static int add_rules(scmp_filter_ctx ctx)
 	return rc;
 }
 
+/*
+ * Asked of the kernel: libseccomp says of what is not there that memory ran out.  Whatever the
+ * error, a filter would not have been installed either.
+ */
+static bool is_there(void)
+{
+	uint32_t action = SECCOMP_RET_KILL_PROCESS;
+	return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
+}
+
 int filter_install(void)
 {
+	if (!is_there())
+		return ERR_NOTFOUND;
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	if (ctx == NULL)
 		return ERR_NOMEM;
@@ -219,6 +236,7 @@ int filter_install(void)
 
 int filter_install(void)
 {
+	errno = 0;
 	return ERR_NOTFOUND;
 }
 

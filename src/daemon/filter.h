@@ -9,8 +9,9 @@
 #define CB_DAEMON_FILTER_H
 
 /*
- * From now on, for good; sets no_new_privs.  0; ERR_NOTFOUND where this build was made
- * without; ERR_SYS with errno: EINVAL or ENOSYS where the kernel has none; ERR_NOMEM.
+ * From now on, for good; sets no_new_privs.  0; ERR_NOTFOUND where there is no such thing: with
+ * errno 0 in this build, otherwise in this kernel (ENOSYS, EINVAL or EOPNOTSUPP) or for this
+ * process, by a filter that others put around it (EPERM mostly); ERR_SYS with errno; ERR_NOMEM.
  * Nothing is in force unless 0 is returned.
  */
 int filter_install(void);

@@ -30,6 +30,13 @@
 #define SANITIZED 0
 #endif
 
+/* Goes on without what the kernel or the build does not have; errno says why. */
+static void say_missing(const char *what, const char *how)
+{
+	log_notice("%s: no %s %s%s", what, how,
+		errno == 0 ? "in this build" : "here: ", errno == 0 ? "" : strerror(errno));
+}
+
 /* --- files --------------------------------------------------------------------------------- */
 
 static int allow_folder(struct confine *c, const char *folder, unsigned access)
@@ -166,8 +173,8 @@ static int restrict_files(const struct conf *conf, const char *file)
 {
 	struct confine c;
 	int rc = confine_init(&c);
-	if (rc != 0 && (errno == ENOSYS || errno == EOPNOTSUPP)) {
-		log_notice("access to files is not restricted: no Landlock here");
+	if (rc == ERR_NOTFOUND) {
+		say_missing("access to files is not restricted", "Landlock");
 		return 0;
 	}
 	if (rc != 0) {
@@ -191,10 +198,7 @@ static int restrict_calls(void)
 	if (rc == 0) {
 		log_debug("system calls are restricted");
 	} else if (rc == ERR_NOTFOUND) {
-		log_notice("system calls are not restricted: built without seccomp");
-		rc = 0;
-	} else if (rc == ERR_SYS && (errno == EINVAL || errno == ENOSYS)) {
-		log_notice("system calls are not restricted: no seccomp here");
+		say_missing("system calls are not restricted", "seccomp");
 		rc = 0;
 	} else {
 		log_error("cannot restrict system calls: %s",

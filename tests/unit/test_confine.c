@@ -199,7 +199,8 @@ static int is_there(const void *ctx)
 {
 	struct confine c;
 	(void)ctx;
-	return confine_init(&c) == 0 ? 0 : errno == ENOSYS || errno == EOPNOTSUPP ? 1 : 2;
+	int rc = confine_init(&c);
+	return rc == 0 ? 0 : rc == ERR_NOTFOUND ? 1 : 2;
 }
 
 int main(void)

@@ -315,7 +315,7 @@ static int is_there(const void *ctx)
 {
 	(void)ctx;
 	int rc = filter_install();
-	return rc == 0 ? 0 : rc == ERR_NOTFOUND ? 1 : errno == EINVAL || errno == ENOSYS ? 2 : 3;
+	return rc == 0 ? 0 : rc != ERR_NOTFOUND ? 3 : errno == 0 ? 1 : 2;
 }
 
 int main(void)

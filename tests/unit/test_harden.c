@@ -1,6 +1,7 @@
 /* All that the process denies itself, from a configuration. */
 #include "daemon/harden.h"
 
+#include "base/log.h"
 #include "daemon/confine.h"
 #include "daemon/filter.h"
 #include "unit/child.h"
@@ -8,16 +9,24 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#ifndef SYS_landlock_create_ruleset
+#define SYS_landlock_create_ruleset 444
+#endif
 
 static char top[] = "/tmp/cloudbus-harden.XXXXXX";
 static char file[64], link_to_file[64], elsewhere[64], key[64], sock[64], other_sock[64];
@@ -117,6 +126,58 @@ START_TEST(it_can_be_turned_off)
 {
 	configure("off");
 	ck_assert_int_eq(child_run(stay_free, NULL), 0);
+	conf_free(conf);
+}
+END_TEST
+
+/* --- where there is none ------------------------------------------------------------------- */
+
+/* As an old kernel answers, or a container that knows nothing newer: to both, so. */
+static void take_away(int error)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_landlock_create_ruleset, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_seccomp, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {.len = sizeof code / sizeof *code, .filter = code};
+	CHILD_EXPECT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	CHILD_EXPECT(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
+static int go_without(const void *ctx)
+{
+	take_away(*(const int *)ctx);
+	CHILD_EXPECT(harden_process(conf, file) == 0);
+	CHILD_EXPECT(can_read(elsewhere));
+	CHILD_EXPECT(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0);
+	return 0;
+}
+
+START_TEST(what_is_not_there_is_said_and_left_out)
+{
+	static const int errors[] = {ENOSYS, EPERM};
+	char line[2][128], text[1024];
+	int log = memfd_create("log", MFD_CLOEXEC);
+	ck_assert_int_ge(log, 0);
+	configure("on");
+	log_set_fd(log);
+	ck_assert_int_eq(child_run(go_without, &errors[_i]), 0);
+	log_set_fd(STDERR_FILENO);
+	ssize_t n = pread(log, text, sizeof text - 1, 0);
+	ck_assert_int_ge(n, 0);
+	text[n] = '\0';
+	snprintf(line[0], sizeof line[0],
+		"notice: access to files is not restricted: no Landlock here: %s\n",
+		strerror(errors[_i]));
+	snprintf(line[1], sizeof line[1],
+		"notice: system calls are not restricted: no seccomp here: %s\n",
+		strerror(errors[_i]));
+	for (int i = 0; i < 2; i++)
+		ck_assert_msg(strstr(text, line[i]) != NULL, "no \"%s\" in:\n%s", line[i], text);
+	close(log);
 	conf_free(conf);
 }
 END_TEST
@@ -246,6 +307,7 @@ int main(void)
 	tcase_add_test(t, files_that_the_configuration_names_are_reached_and_no_others);
 	tcase_add_test(t, a_call_that_the_program_does_not_make_kills_it);
 	tcase_add_test(t, it_can_be_turned_off);
+	tcase_add_loop_test(t, what_is_not_there_is_said_and_left_out, 0, 2);
 	tcase_add_test(t, the_kernel_confirms_it);
 	suite_add_tcase(s, t);
 	int status = unit_main(s);
