@@ -501,7 +501,7 @@ void dialer_give_up(struct dialer *d)
 	if (d->next != NULL) {
 		struct transport *next = d->next;
 		d->next = NULL;
-		transport_kill(next, STATS_CLOSED_CLEAN, NULL);
+		ending_now(next, STATS_CLOSED_CLEAN, NULL);
 	}
 }
 

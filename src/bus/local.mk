@@ -11,6 +11,7 @@ libbus_a_SOURCES = \
 	src/bus/leaving.c src/bus/leaving.h \
 	src/bus/doorman.c src/bus/doorman.h \
 	src/bus/egress.c src/bus/egress.h \
+	src/bus/ending.c src/bus/ending.h \
 	src/bus/entrance.c src/bus/entrance.h \
 	src/bus/fanout.c src/bus/fanout.h \
 	src/bus/generation.c src/bus/generation.h \

@@ -199,7 +199,7 @@ void node_free(struct node *node)
 	/* What was closed is freed at the end of a turn, in which a connector may have won. */
 	do {
 		list_each (n, &bus->transports) {
-			transport_kill(
+			ending_now(
 				container_of(n, struct transport, node), STATS_CLOSED_EXIT, "exit");
 		}
 	} while (bus->n_transports > 0 && loop_turn(bus->loop, 0) == 0);

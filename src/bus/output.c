@@ -153,7 +153,7 @@ static int drain(struct transport *t)
 /* Nothing follows our end: an answer that is still owed is of no use to the peer. */
 static bool is_over(const struct transport *t)
 {
-	return t->shut || (t->sealed != NULL && t->sealed->said_close);
+	return t->ending.shut || (t->sealed != NULL && t->sealed->said_close);
 }
 
 int output_write(struct transport *t, bool *more)

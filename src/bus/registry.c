@@ -377,7 +377,7 @@ static void on_ready(struct transport *t)
 		peer = peer_new(reg, t);
 	if (peer == NULL || lane == NULL) {
 		mem_free(reg->bus->mem, lane);
-		transport_kill(t, STATS_CLOSED_FAILED, "out of memory");
+		ending_now(t, STATS_CLOSED_FAILED, "out of memory");
 		return;
 	}
 	*lane = (struct lane){.t = t, .peer = peer, .ready = true, .foreign = permit_is_foreign(t)};

@@ -34,7 +34,6 @@ struct sealed {
 	uint8_t *kept; /* n_kept bytes, the beginning of a record */
 	size_t n_kept;
 	int64_t warned; /* when its token's end was last warned of */
-	bool expelled;  /* its token has expired, and it was told to go */
 	bool stale;     /* one made anew would be of another key, name or customer of either node */
 	bool said_close; /* CLOSE is staged or sent */
 };

@@ -1,22 +1,18 @@
 #include "bus/transport.h"
 
 #include "base/err.h"
-#include "base/log.h"
 #include "bus/guard.h"
 #include "bus/output.h"
 #include "bus/quota.h"
 #include "net/sock.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CLOSE_PATIENCE (2 * CLOCK_SEC) /* from our FIN to the peer's */
-#define LONG_PATH (2 * CLOCK_MS)       /* round trip above which buffers are widened */
-enum { LONG_PATH_BUFFER = 32 << 20 };  /* bytes */
+#define LONG_PATH (2 * CLOCK_MS)      /* round trip above which buffers are widened */
+enum { LONG_PATH_BUFFER = 32 << 20 }; /* bytes */
 
 static void touch(struct transport *t)
 {
@@ -28,94 +24,12 @@ static void touch(struct transport *t)
 static int arm(struct transport *t)
 {
 	uint64_t at = mux_deadline(t->mux);
-	if (t->close_by != 0 && t->close_by < at)
-		at = t->close_by;
+	if (t->ending.by < at)
+		at = t->ending.by;
 	/* A timer that fires early is cheaper than one moved with every byte. */
 	if (timer_is_set(&t->timer) ? t->timer.at <= at : at == CLOCK_NEVER)
 		return 0;
 	return loop_timer_set(t->bus->loop, &t->timer, at);
-}
-
-/* --- the end -------------------------------------------------------------------- */
-
-/*
- * Every stream's user gives its stream back, and is told that it is lost.  At an orderly end
- * none is: what is left then has ended both ways, and only its user is not done with it.
- */
-static void lose_streams(struct transport *t)
-{
-	void *user;
-	for (struct mux_stream *s; (s = mux_any(t->mux, &user)) != NULL;) {
-		struct transport_stream *ts = user;
-		mux_close(s, WIRE_LINK_LOST, bus_now(t->bus));
-		if (ts != NULL) {
-			ts->stream = NULL;
-			if (t->why != NULL)
-				ts->ops->reset(ts, WIRE_LINK_LOST);
-		}
-	}
-}
-
-static void end(struct transport *t, enum stats_closed how, const char *why)
-{
-	if (t->dead)
-		return;
-	t->dead = true;
-	t->how = how;
-	t->why = why;
-	if (why == NULL && t->is_tcp)
-		(void)sock_linger_off(t->lfd.fd);
-	loop_close(t->bus->loop, &t->lfd);
-	loop_timer_stop(t->bus->loop, &t->timer);
-	loop_cancel(&t->flush);
-	loop_defer(t->bus->loop, &t->bury);
-}
-
-/* At the end of the turn nobody up the stack uses the transport any more. */
-static void bury(struct loop_work *work)
-{
-	struct transport *t = container_of(work, struct transport, bury);
-	struct bus *bus = t->bus;
-	lose_streams(t);
-	t->ops->closed(t, t->why);
-	mux_free(t->mux);
-	if (t->out != NULL)
-		bus_buffer_put(bus, t->out);
-	pipes_put(&bus->pipes, t->pipe);
-	sealed_free(bus, t->sealed);
-	list_remove(&t->node);
-	bus->n_transports--;
-	bus->stats.closed[t->how]++;
-	bus->stats.wire_received += t->received;
-	bus->stats.wire_sent += t->sent;
-	loop_free_later(bus->loop, t);
-	if (bus->idle != NULL)
-		bus->idle(bus);
-}
-
-void transport_kill(struct transport *t, enum stats_closed how, const char *why)
-{
-	end(t, how, why);
-}
-
-/* The peer broke a rule, or is silent: says so to it, as far as one write goes. */
-static void fail(struct transport *t)
-{
-	uint8_t words[MUX_CONTROL_ROOM], record[SEALED_WORDS + 64], *p = words;
-	uint32_t code;
-	const char *why = mux_failure(t->mux, &code);
-	if (t->out == NULL) {
-		size_t n = mux_last_words(t->mux, words);
-		if (t->sealed != NULL) {
-			n = sealed_last_words(t, words, n, record);
-			p = record;
-		}
-		if (send(t->lfd.fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-			log_debug("the last GOAWAY could not be sent: %s", strerror(errno));
-		else if (t->is_tcp)
-			(void)sock_linger_off(t->lfd.fd);
-	}
-	end(t, stats_closed_by_failure(code), why);
 }
 
 /* --- in ------------------------------------------------------------------------- */
@@ -177,7 +91,7 @@ static bool feed(struct transport *t, const uint8_t *p, size_t n)
 	for (;;) {
 		struct mux_event ev;
 		if (mux_receive(t->mux, &p, &n, bus_now(t->bus), &ev) != 0) {
-			fail(t);
+			ending_fault(t);
 			return false;
 		}
 		if (ev.type == MUX_NONE)
@@ -186,36 +100,6 @@ static bool feed(struct transport *t, const uint8_t *p, size_t n)
 		if (t->dead)
 			return false;
 	}
-}
-
-/* The dialling side's handshake is over before the other has looked at its token. */
-static const char *why_lost(const struct transport *t, const char *otherwise)
-{
-	if (t->sealed == NULL || mux_peer(t->mux) != NULL)
-		return otherwise;
-	return "closed before its HELLO; its log says why: this node's token, or too many "
-	       "transports";
-}
-
-static void say_goodbye(struct transport *t);
-
-static void on_end(struct transport *t)
-{
-	if (t->sealed != NULL && !secure_is_closed(t->sealed->secure)) {
-		/* Whoever can cut the connection can make this end, but no other. */
-		end(t, STATS_CLOSED_LOST, why_lost(t, "closed without goodbye"));
-		return;
-	}
-	/* The peer may still read, and wants to see that we end on purpose as well. */
-	if (t->sealed != NULL)
-		say_goodbye(t);
-	if (t->dead)
-		return;
-	bool clean = mux_is_finished(t->mux) && t->out == NULL;
-	if (clean || (mux_is_going(t->mux) && mux_count(t->mux) == 0))
-		end(t, STATS_CLOSED_CLEAN, NULL);
-	else
-		end(t, STATS_CLOSED_LOST, "closed by the peer");
 }
 
 /*
@@ -242,28 +126,6 @@ static size_t take_long(struct transport *t)
 	return got;
 }
 
-/* What a record that does not open makes of its transport: nobody is answered. */
-static void cut(struct transport *t, int rc)
-{
-	if (rc == ERR_NOMEM)
-		end(t, STATS_CLOSED_FAILED, "out of memory");
-	else if (rc == ERR_LIMIT)
-		end(t, STATS_CLOSED_FAILED, "its records are used up");
-	else
-		end(t, STATS_CLOSED_RECORD,
-			"a record was changed, repeated or left out on the way");
-}
-
-/*
- * The peer says nothing more, and streams would wait for it, or new ones be led to it:
- * cloudbus-protocol(7), CLOSE.
- */
-static bool is_left_behind(const struct transport *t)
-{
-	return secure_is_closed(t->sealed->secure) &&
-	       (!mux_is_going(t->mux) || mux_count(t->mux) > 0);
-}
-
 /* As read_some(), of a secured transport: one read, and all frames of its whole records. */
 static size_t read_sealed(struct transport *t)
 {
@@ -280,18 +142,16 @@ static size_t read_sealed(struct transport *t)
 	int kept = sealed_rest(t);
 	if (t->dead)
 		return 0;
-	if (n > 0 && (rc < 0 || kept < 0)) {
-		cut(t, rc < 0 ? rc : kept);
-	} else if (n > 0 && is_left_behind(t)) {
-		end(t, STATS_CLOSED_LOST, "CLOSE without goodbye");
-	} else if (n < 0 && error != EAGAIN) {
-		end(t, error == ENOMEM ? STATS_CLOSED_FAILED : STATS_CLOSED_LOST,
-			why_lost(t, strerror(error)));
-	} else if (n == 0) {
-		on_end(t);
-	} else if (n < 0 || ((size_t)n < room && !(t->lfd.ready & LOOP_MORE))) {
+	if (n > 0 && (rc < 0 || kept < 0))
+		ending_error(t, rc < 0 ? rc : kept);
+	else if (n > 0)
+		ending_check_close(t);
+	else if (n == 0)
+		ending_by_peer(t);
+	else if (error != EAGAIN)
+		ending_lost(t, error);
+	if (n < 0 || ((size_t)n < room && !(t->lfd.ready & LOOP_MORE)))
 		t->lfd.ready &= ~(unsigned)LOOP_READABLE;
-	}
 	return n > 0 && !t->dead ? (size_t)n : 0;
 }
 
@@ -312,11 +172,11 @@ static size_t read_some(struct transport *t)
 		return 0;
 	}
 	if (n < 0) {
-		end(t, STATS_CLOSED_LOST, strerror(errno));
+		ending_lost(t, errno);
 		return 0;
 	}
 	if (n == 0) {
-		on_end(t);
+		ending_by_peer(t);
 		return 0;
 	}
 	t->received += (size_t)n;
@@ -355,30 +215,6 @@ static void on_event(struct loop_fd *lfd)
 	touch(t);
 }
 
-/* CLOSE, as far as one write goes.  Whether it has left. */
-static bool say_close(struct transport *t)
-{
-	bool more = false;
-	int rc = sealed_say_close(t);
-	if (rc == 0)
-		rc = output_write(t, &more);
-	if (rc != 0 && rc != ERR_AGAIN)
-		end(t, STATS_CLOSED_LOST, "its CLOSE could not be sent");
-	return t->out == NULL && !t->dead;
-}
-
-static void say_goodbye(struct transport *t)
-{
-	bool said = t->sealed != NULL && t->sealed->said_close;
-	if (t->shut || t->out != NULL || (!said && !mux_is_finished(t->mux)))
-		return;
-	if (t->sealed != NULL && !said && !say_close(t))
-		return; /* here again, when it has left */
-	t->shut = true;
-	t->close_by = bus_now(t->bus) + CLOSE_PATIENCE;
-	(void)shutdown(t->lfd.fd, SHUT_WR);
-}
-
 static void flush(struct loop_work *work)
 {
 	struct transport *t = container_of(work, struct transport, flush);
@@ -389,22 +225,18 @@ static void flush(struct loop_work *work)
 		touch(t);
 	if (rc == ERR_SYS) {
 		/* What the peer had sent before it closed still counts: read it first. */
-		const char *why = why_lost(t, strerror(errno));
+		int error = errno;
 		read_all(t);
-		end(t, STATS_CLOSED_LOST, why);
-		return;
-	}
-	if (rc == ERR_NOMEM) {
-		end(t, STATS_CLOSED_FAILED, "out of memory");
+		ending_lost(t, error);
 		return;
 	}
 	if (rc != 0 && rc != ERR_AGAIN) {
-		cut(t, rc);
+		ending_error(t, rc);
 		return;
 	}
-	say_goodbye(t);
+	ending_goodbye(t);
 	if (!t->dead && arm(t) != 0)
-		end(t, STATS_CLOSED_FAILED, "out of memory");
+		ending_error(t, ERR_NOMEM);
 }
 
 static void on_timer(struct timer *timer)
@@ -415,25 +247,56 @@ static void on_timer(struct timer *timer)
 	read_all(t);
 	if (t->dead)
 		return;
-	uint64_t now = bus_now(t->bus);
-	if (t->close_by != 0 && now >= t->close_by) {
-		if (mux_count(t->mux) == 0 && t->sealed == NULL)
-			end(t, STATS_CLOSED_CLEAN, NULL);
-		else if (t->sealed != NULL && t->sealed->expelled)
-			end(t, STATS_CLOSED_EXPIRED,
-				"its token has expired, and drain_timeout is over");
-		else
-			end(t, STATS_CLOSED_TIMED_OUT, "no end from the peer in time");
+	ending_tick(t);
+	if (t->dead)
 		return;
-	}
-	if (mux_tick(t->mux, now) != 0) {
-		fail(t);
-		return;
-	}
-	touch(t);
+	if (mux_tick(t->mux, bus_now(t->bus)) != 0)
+		ending_fault(t);
+	else
+		touch(t);
 }
 
-/* --- for the owner --------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------- */
+
+/*
+ * Every stream's user gives its stream back, and is told that it is lost.  At an orderly end
+ * none is: what is left then has ended both ways, and only its user is not done with it.
+ */
+static void lose_streams(struct transport *t)
+{
+	void *user;
+	for (struct mux_stream *s; (s = mux_any(t->mux, &user)) != NULL;) {
+		struct transport_stream *ts = user;
+		mux_close(s, WIRE_LINK_LOST, bus_now(t->bus));
+		if (ts != NULL) {
+			ts->stream = NULL;
+			if (t->ending.why != NULL)
+				ts->ops->reset(ts, WIRE_LINK_LOST);
+		}
+	}
+}
+
+/* At the end of the turn in which it died nobody up the stack uses the transport any more. */
+static void bury(struct loop_work *work)
+{
+	struct transport *t = container_of(work, struct transport, bury);
+	struct bus *bus = t->bus;
+	lose_streams(t);
+	t->ops->closed(t, t->ending.why);
+	mux_free(t->mux);
+	if (t->out != NULL)
+		bus_buffer_put(bus, t->out);
+	pipes_put(&bus->pipes, t->pipe);
+	sealed_free(bus, t->sealed);
+	list_remove(&t->node);
+	bus->n_transports--;
+	bus->stats.closed[t->ending.how]++;
+	bus->stats.wire_received += t->received;
+	bus->stats.wire_sent += t->sent;
+	loop_free_later(bus->loop, t);
+	if (bus->idle != NULL)
+		bus->idle(bus);
+}
 
 static struct mux *make_mux(struct bus *bus, enum mux_side side)
 {
@@ -472,6 +335,7 @@ int transport_new(struct transport **out, struct bus *bus, const struct transpor
 	loop_fd_init(&t->lfd, on_event);
 	loop_work_init(&t->flush, flush);
 	loop_work_init(&t->bury, bury);
+	ending_init(&t->ending);
 	rc = loop_timer_set(bus->loop, &t->timer, mux_deadline(t->mux));
 	if (rc != 0)
 		goto err2;
@@ -502,6 +366,8 @@ err0:;
 	errno = saved;
 	return rc;
 }
+
+/* --- for the owner --------------------------------------------------------------- */
 
 int transport_open(struct transport *t, struct transport_stream *ts, struct wire_open *open)
 {
@@ -558,19 +424,6 @@ void transport_goaway(struct transport *t, uint32_t code)
 		return;
 	mux_goaway(t->mux, code, bus_now(t->bus));
 	touch(t);
-}
-
-void transport_expel(struct transport *t, uint32_t code, uint64_t by)
-{
-	if (t->dead)
-		return;
-	transport_goaway(t, code);
-	if (t->close_by == 0 || by < t->close_by)
-		t->close_by = by;
-	if (arm(t) != 0)
-		end(t, STATS_CLOSED_FAILED, "out of memory");
-	else
-		t->ops->goaway(t, code);
 }
 
 int transport_announce(struct transport *t, const struct wire_announce *v)

@@ -9,6 +9,7 @@
 #define CB_BUS_TRANSPORT_H
 
 #include "bus/bus.h"
+#include "bus/ending.h"
 #include "bus/sealed.h"
 #include "session/mux.h"
 
@@ -87,25 +88,23 @@ struct transport {
 	void *aside;            /* the owner's, of this transport; NULL at first */
 	struct list node;       /* in bus->transports */
 	struct loop_work flush; /* output at the end of the turn */
-	struct loop_work bury;  /* the end, likewise */
+	struct loop_work bury;  /* of a dead one, likewise */
 	struct timer timer;
 	uint8_t *out; /* staged output, while there is any */
 	size_t out_begin, out_end;
 	struct pipe *pipe; /* payload that follows what is staged, while there is any */
 	uint64_t sampled;  /* when the path was last looked at */
 	uint64_t rate;     /* of delivery, bytes a second; 0: not known */
-	uint64_t close_by; /* 0, or when an orderly end must be over */
-	const char *why;   /* of the end */
+	struct ending ending;
 	struct addr peer;
 	struct sealed *sealed;   /* NULL: it is plain */
 	uint64_t received, sent; /* bytes of the connection */
 	enum stats_side side;
-	enum stats_closed how; /* it ended */
 	bool is_tcp;
 	bool bulk_seen, sparse_seen; /* since the last sample; sparse only beside others */
 	bool lowat;                  /* little is queued in the kernel for that reason */
 	bool long_frames;            /* the last frame was long: read its header alone */
-	bool shut, dead;
+	bool dead;                   /* see ending.h */
 };
 
 struct transport_options {
@@ -169,27 +168,8 @@ static inline bool transport_is_worn(const struct transport *t)
 	return mux_is_worn(t->mux) || (t->sealed != NULL && t->sealed->stale);
 }
 
-/* Begins an orderly end: streams that are open go on. */
+/* Begins an orderly end: streams that are open go on.  Other ends: ending.h. */
 void transport_goaway(struct transport *t, uint32_t code);
-
-/*
- * The peer is to go, and the owner is told as if it went by itself (goaway): new streams go
- * elsewhere, and what is open then is lost at `by`.
- */
-void transport_expel(struct transport *t, uint32_t code, uint64_t by);
-
-/*
- * What is open on one that was expelled is not lost at that time.  Its goodbye stands: new
- * streams stay elsewhere.
- */
-static inline void transport_pardon(struct transport *t)
-{
-	if (!t->dead && !t->shut)
-		t->close_by = 0;
-}
-
-/* Ends it now; all streams are lost.  `how` is counted; why: static storage, for the log. */
-void transport_kill(struct transport *t, enum stats_closed how, const char *why);
 
 /* As mux_announce(); ops->announced() is called when there is room for the next. */
 int transport_announce(struct transport *t, const struct wire_announce *v);

@@ -21,31 +21,29 @@ int64_t vouch_until(const struct transport *t)
 /* The peer drains, as at a shutdown, and what is left after drain_timeout is lost. */
 static void expel(struct transport *t, const char *why)
 {
-	if (t->sealed->expelled)
+	if (t->ending.expelled)
 		return;
-	t->sealed->expelled = true;
 	say_peer(t, LOG_WARNING, "transport %s (%s): %s; running sessions may finish", name_of(t),
 		say_where(&t->peer, true), why);
-	transport_expel(t, WIRE_EXPIRED, bus_now(t->bus) + t->bus->conf->drain_timeout);
+	ending_expel(t, bus_now(t->bus) + t->bus->conf->drain_timeout);
 }
 
 /* Its peer's token holds again: what runs is not lost. */
 static void pardon(struct transport *t)
 {
-	if (!t->sealed->expelled)
+	if (!t->ending.expelled)
 		return;
-	t->sealed->expelled = false;
 	say_peer(t, LOG_NOTICE,
 		"transport %s (%s): its token is valid again; running sessions are not cut off",
 		name_of(t), say_where(&t->peer, true));
-	transport_pardon(t);
+	ending_pardon(t);
 }
 
 static void end_at_once(struct transport *t, const char *why)
 {
 	say_peer(t, LOG_WARNING, "transport %s (%s): its peer is let in no more: %s", name_of(t),
 		say_where(&t->peer, true), why);
-	transport_kill(t, STATS_CLOSED_UNWELCOME, "the peer is not let in any more");
+	ending_now(t, STATS_CLOSED_UNWELCOME, "the peer is not let in any more");
 }
 
 /* Whether it is on the list, and was ended for that: at once, even where its token has expired. */

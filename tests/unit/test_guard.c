@@ -359,7 +359,7 @@ START_TEST(who_is_revoked_does_not_drain)
 	client = rig_connect(port);
 	server = rig_accept(&r, listener);
 	fast_set_wall(15);
-	RIG_UNTIL(&r, the_transport(segment)->sealed->expelled);
+	RIG_UNTIL(&r, the_transport(segment)->ending.expelled);
 	cluster_write(&cluster, "revoked", "ctl\n");
 	guard_reload_list(segment->bus.guard, NULL);
 	RIG_UNTIL(&r, segment->bus.n_transports == 0);
@@ -449,13 +449,13 @@ START_TEST(case_34_a_fresh_token_in_the_last_moment)
 	begin_session();
 	struct transport *t = the_transport(segment);
 	fast_set_wall(15);
-	RIG_UNTIL(&r, t->sealed->expelled);
-	uint64_t by = t->close_by;
-	ck_assert_uint_gt(by, 0);
+	RIG_UNTIL(&r, t->ending.expelled);
+	uint64_t by = t->ending.by;
+	ck_assert_uint_lt(by, CLOCK_NEVER);
 	ctl.ends = cluster_now() + 86400;
 	cluster_add(&cluster, &ctl);
 	guard_reload(controller->bus.guard);
-	RIG_UNTIL(&r, !t->sealed->expelled);
+	RIG_UNTIL(&r, !t->ending.expelled);
 	RIG_UNTIL(&r, clock_now() > by + CLOCK_SEC);
 	end_session();
 }
@@ -468,10 +468,10 @@ START_TEST(a_wall_clock_that_leaps_and_comes_back)
 	begin_session();
 	struct transport *t = the_transport(segment), *u = the_transport(controller);
 	fast_set_wall(10 * 86400);
-	RIG_UNTIL(&r, t->sealed->expelled && u->sealed->expelled);
+	RIG_UNTIL(&r, t->ending.expelled && u->ending.expelled);
 	fast_set_wall(0);
-	RIG_UNTIL(&r, !t->sealed->expelled && !u->sealed->expelled);
-	ck_assert_uint_eq(t->close_by + u->close_by, 0);
+	RIG_UNTIL(&r, !t->ending.expelled && !u->ending.expelled);
+	ck_assert(t->ending.by == CLOCK_NEVER && u->ending.by == CLOCK_NEVER);
 	end_session();
 	RIG_UNTIL(&r, is_up(controller) && is_up(segment));
 	ck_assert(try_session());
@@ -656,7 +656,7 @@ START_TEST(its_end_is_not_overslept)
 	/* ...and no session comes in before that. */
 	struct transport *there = the_transport(segment), *here = the_transport(controller);
 	struct wire_open open = {.name = "echo", .name_len = 4};
-	ck_assert(!there->sealed->expelled);
+	ck_assert(!there->ending.expelled);
 	ck_assert(!permit_admits(there, &open));
 	ck_assert(!permit_may_open(here, "echo", 4));
 	fast_set_wall(0);

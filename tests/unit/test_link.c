@@ -335,7 +335,7 @@ START_TEST(a_long_path_gets_several_transports)
 	}
 	ck_assert_ptr_eq(link_transport(link), seen[0]);
 	/* One that is lost is made anew; the others go on meanwhile. */
-	transport_kill(seen[1], STATS_CLOSED_LOST, "test");
+	ending_now(seen[1], STATS_CLOSED_LOST, "test");
 	RIG_UNTIL(&r, link->dialer.n_ready == N - 1);
 	ck_assert_ptr_nonnull(link_transport(link));
 	RIG_UNTIL(&r, link->dialer.n_ready == N);
@@ -369,7 +369,7 @@ START_TEST(what_is_too_many_is_not_dialled_again)
 	RIG_UNTIL(&r, link->dialer.n_ready == N && segment->bus.n_transports == N);
 	link->dialer.wanted = 2;
 	for (unsigned left = N - 1; left >= 2; left--) {
-		transport_kill(link_transport(link), STATS_CLOSED_LOST, "test");
+		ending_now(link_transport(link), STATS_CLOSED_LOST, "test");
 		RIG_UNTIL(&r, link->dialer.n_ready == left);
 		attempt_now(link);
 		for (int i = 0; i < 20; i++)
@@ -377,7 +377,7 @@ START_TEST(what_is_too_many_is_not_dialled_again)
 		ck_assert_uint_eq(link->dialer.n_transports, left);
 		ck_assert(!connector_busy(&link->dialer.connector));
 	}
-	transport_kill(link_transport(link), STATS_CLOSED_LOST, "test");
+	ending_now(link_transport(link), STATS_CLOSED_LOST, "test");
 	RIG_UNTIL(&r, link->dialer.n_ready == 1);
 	RIG_UNTIL(&r, link->dialer.n_ready > 1);
 }

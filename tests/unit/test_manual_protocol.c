@@ -318,7 +318,7 @@ static const struct {
 	{"src/crypto/record.h", "#define RECORD_LIMIT (UINT64_C(1) << 60)",
 		"number 2^60, 1152921504606846976,"},
 	{"src/crypto/suite.h", "SUITE_TOKEN_MAX = 4096", "of 1 to 4096 bytes"},
-	{"src/bus/transport.c", "#define CLOSE_PATIENCE (2 * CLOCK_SEC)",
+	{"src/bus/ending.c", "#define CLOSE_PATIENCE (2 * CLOCK_SEC)",
 		"waits 2 seconds for that"},
 };
 
