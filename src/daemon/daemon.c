@@ -193,7 +193,7 @@ static void reload(struct daemon *d)
 		return;
 	}
 	bool links = false;
-	int rc = load_file(&conf, d->role, d->file, log_report, NULL);
+	int rc = load_file_again(&conf, d->role, d->file, log_report, NULL);
 	if (rc == 0)
 		links = !conf_equal_links(d->bus.conf, conf);
 	if (rc == 0)
@@ -323,7 +323,7 @@ static int load_keys(struct daemon *d)
 static int check_readable(const struct conf *conf, const char *file, conf_report *say)
 {
 	char text[CONF_PATH_MAX + 256];
-	int fd = open(file, O_RDONLY | O_CLOEXEC);
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd >= 0) {
 		(void)close(fd);
 		return 0;

@@ -246,7 +246,8 @@ static bool may_read(const struct stat *st)
 static void explain(const char *file)
 {
 	struct stat st;
-	int fd = open(file, O_RDONLY | O_CLOEXEC);
+	/* Not to wait for whoever opens the other end of a FIFO. */
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	int error = errno;
 	if (fd >= 0)
 		(void)close(fd);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@ enum { MESSAGE_MAX = CONF_PATH_MAX + 256 }; /* bytes */
 /* A file, and whom to tell what is wrong with it. */
 struct source {
 	const char *file;
+	bool waits; /* for what is no ordinary file */
 	conf_report *report;
 	void *ctx;
 };
@@ -79,11 +81,13 @@ static int read_file(const struct source *src, char **out, size_t *n)
 {
 	struct stat st;
 	int rc = ERR_SYS;
-	int fd = open(src->file, O_RDONLY | O_CLOEXEC);
+	int fd = open(src->file, O_RDONLY | O_CLOEXEC | O_NOCTTY | (src->waits ? 0 : O_NONBLOCK));
 	if (fd < 0 || fstat(fd, &st) != 0)
 		say(src, "cannot open: %s", strerror(errno));
 	else if (S_ISDIR(st.st_mode))
 		say(src, "is a directory, expected a file");
+	else if (!src->waits && !S_ISREG(st.st_mode))
+		say(src, "is no ordinary file, and is not read again");
 	else
 		rc = read_all(src, fd, out, n);
 	if (fd >= 0)
@@ -91,18 +95,30 @@ static int read_file(const struct source *src, char **out, size_t *n)
 	return rc;
 }
 
-int load_file(
-	struct conf **out, enum conf_role role, const char *file, conf_report *report, void *ctx)
+static int load(struct conf **out, enum conf_role role, const struct source *src)
 {
-	struct source src = {.file = file, .report = report, .ctx = ctx};
-	struct conf_source text = {.file = file};
+	struct conf_source text = {.file = src->file};
 	char *bytes;
 	*out = NULL;
-	int rc = read_file(&src, &bytes, &text.n);
+	int rc = read_file(src, &bytes, &text.n);
 	if (rc != 0)
 		return rc;
 	text.text = bytes;
-	rc = conf_parse(out, role, &text, mem_system(), report, ctx);
+	rc = conf_parse(out, role, &text, mem_system(), src->report, src->ctx);
 	free(bytes);
 	return rc;
+}
+
+int load_file(
+	struct conf **out, enum conf_role role, const char *file, conf_report *report, void *ctx)
+{
+	struct source src = {.file = file, .waits = true, .report = report, .ctx = ctx};
+	return load(out, role, &src);
+}
+
+int load_file_again(
+	struct conf **out, enum conf_role role, const char *file, conf_report *report, void *ctx)
+{
+	struct source src = {.file = file, .waits = false, .report = report, .ctx = ctx};
+	return load(out, role, &src);
 }

@@ -13,4 +13,11 @@
 int load_file(
 	struct conf **out, enum conf_role role, const char *file, conf_report *report, void *ctx);
 
+/*
+ * The same, of a process that has others to serve: the file must be an ordinary one, as whoever
+ * is at the other end of a pipe or terminal could keep it waiting.
+ */
+int load_file_again(
+	struct conf **out, enum conf_role role, const char *file, conf_report *report, void *ctx);
+
 #endif

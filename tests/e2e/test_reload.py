@@ -114,7 +114,7 @@ def test_case_47_invalid_file_leaves_the_old_one_in_force(bus, program):
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-@pytest.mark.parametrize("kind", ["gone", "folder", "empty"])
+@pytest.mark.parametrize("kind", ["gone", "folder", "empty", "fifo"])
 def test_file_that_cannot_be_used(bus, program, kind):
     service = bus.service(bus.serve(echo))
     bus.start()
@@ -124,6 +124,8 @@ def test_file_that_cannot_be_used(bus, program, kind):
         node.path.mkdir()
     elif kind == "empty":
         node.path.write_text("")
+    elif kind == "fifo":
+        os.mkfifo(node.path)  # nobody ever opens its other end
     node.daemon.signal(signal.SIGHUP)
     node.daemon.wait_log("SIGHUP: nothing was changed")
     assert node.daemon.logged(f"error: {node.path}: ")

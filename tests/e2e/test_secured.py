@@ -400,7 +400,7 @@ def test_case_34_a_fresh_token_is_found_at_half_life(bus, need):
     assert not bus.controller.daemon.logged(r"\bdown\b")
 
 
-@pytest.mark.parametrize("wrong", ["token", "open key", "expired token"])
+@pytest.mark.parametrize("wrong", ["token", "open key", "expired token", "fifo"])
 def test_bad_files_at_sighup_change_nothing(bus, need, wrong):
     """Nor does the rest of the configuration that was to come with them."""
     service = secured(bus)
@@ -411,6 +411,9 @@ def test_bad_files_at_sighup_change_nothing(bus, need, wrong):
         token.write_text("nonsense\n")
     elif wrong == "open key":
         key.chmod(0o644)
+    elif wrong == "fifo":
+        token.unlink()
+        os.mkfifo(token, 0o600)  # nobody ever opens its other end
     else:
         bus.keys.forge(need("openssl"), "controller", nbf=1, exp=int(time.time()) - 3600)
     extra = bus.address()
@@ -421,9 +424,10 @@ def test_bad_files_at_sighup_change_nothing(bus, need, wrong):
         bus.connect(extra)
     works(bus, service)
     key.chmod(0o600)
+    token.unlink()
     token.write_text(good)
     bus.controller.reload()
-    bus.connect(extra)
+    bus.refused(extra)  # there it is, but the segment has no service of that name
     works(bus, service)
 
 
