@@ -200,6 +200,10 @@ static void look_for_fresh(struct guard *g, int64_t now)
 {
 	char why[WHY_MAX];
 	unsigned changes;
+	int64_t soon = next_look(g, now);
+	/* It moves on with the clock only, so it is later where that was set back. */
+	if (g->look > soon)
+		g->look = soon;
 	if (now < g->look)
 		return;
 	int rc = keyring_reload(&g->keyring, now, &changes, why);

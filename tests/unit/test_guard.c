@@ -609,6 +609,27 @@ START_TEST(it_is_not_valid_yet_at_the_start)
 }
 END_TEST
 
+/* One that is ahead, at the start or later, until it is set right: a look is not put off for it. */
+START_TEST(a_clock_that_was_ahead_does_not_put_off_the_next_look)
+{
+	if (_i == 0)
+		fast_set_wall(10 * 86400);
+	ck_assert_int_eq(start_segment()->starts, 0);
+	ck_assert_int_eq(start_controller()->starts, 0);
+	const struct guard *g = controller->bus.guard;
+	fast_set_wall(10 * 86400);
+	RIG_UNTIL(&r, g->out_of_time);
+	wait_for(controller, 3 * GUARD_INTERVAL);
+	fast_set_wall(0);
+	RIG_UNTIL(&r, !g->out_of_time);
+	ctl.ends = cluster_now() + 2 * 86400;
+	cluster_add(&cluster, &ctl);
+	fast_set_wall(GUARD_LOOK_MAX + 1);
+	RIG_UNTIL(&r, g->keyring.now->credentials->token->expires == ctl.ends);
+	ck_up_soon(GUARD_INTERVAL + DIALER_BACKOFF_MAX);
+}
+END_TEST
+
 /* What expires while the node runs earns it no pause either. */
 START_TEST(it_expires_and_a_fresh_one_counts_at_once)
 {
@@ -765,6 +786,7 @@ int main(void)
 	tcase_add_loop_test(t, it_has_expired_at_the_start, 0, 2);
 	tcase_add_test(t, it_has_expired_at_the_start_and_a_fresh_one_is_found);
 	tcase_add_test(t, it_is_not_valid_yet_at_the_start);
+	tcase_add_loop_test(t, a_clock_that_was_ahead_does_not_put_off_the_next_look, 0, 2);
 	tcase_add_test(t, it_expires_and_a_fresh_one_counts_at_once);
 	tcase_add_test(t, a_peer_says_that_it_has_expired);
 	tcase_add_test(t, its_end_is_not_overslept);
