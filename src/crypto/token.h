@@ -5,12 +5,13 @@
  * Ed25519 (RFC 8037, 3.1):
  *
  *	header	alg  "EdDSA", nothing else
- *		typ  "JWT", in any case, or absent
+ *		typ  "JWT" or "application/JWT" (RFC 7515, 4.1.9), in any case, or absent
  *		crit is refused; other members are ignored, keys in them above all
  *	claims	iss  the bus; the trust's bus
  *		sub  the node
  *		cnf  {"jwk": {"kty": "OKP", "crv": "X25519", "x": KEY}}, the node's public
- *		     key (RFC 7800, 3.2; RFC 8037, 2); no private half in it
+ *		     key (RFC 7800, 3.2; RFC 8037, 2); no private half in it, and no jku,
+ *		     jwe or x5t#S256 beside jwk: that would be another key
  *		role "controller" or "segment"
  *		customer  optional
  *		serve, open  arrays of patterns (pattern.h); absent is the same as empty

@@ -150,18 +150,33 @@ static int read_fixed(const json_t *object, const char *member, const char *clai
 		why_quote(quote, json_string_value(j), json_string_length(j)), value);
 }
 
+/* RFC 7800, 3.1: cnf is of one key only.  What else there may be, such as kid, is of that key. */
+static int check_alone(const json_t *cnf, char why[static WHY_MAX])
+{
+	static const char *const others[] = {"jku", "jwe", "x5t#S256"};
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		if (json_object_get(cnf, others[i]) != NULL)
+			return why_say(why, ERR_INVALID,
+				"cnf.%s: the token is for another key as well; expected jwk alone",
+				others[i]);
+	return 0;
+}
+
 static int read_key(struct token *t, const json_t *claims, char why[static WHY_MAX])
 {
 	const json_t *cnf = json_object_get(claims, "cnf");
 	if (!json_is_object(cnf))
 		return unlike("cnf", cnf, "an object with jwk in it", why);
+	int rc = check_alone(cnf, why);
+	if (rc != 0)
+		return rc;
 	const json_t *jwk = json_object_get(cnf, "jwk");
 	if (!json_is_object(jwk))
 		return unlike("cnf.jwk", jwk, "an object with kty, crv and x in it", why);
 	if (json_object_get(jwk, "d") != NULL)
 		return why_say(why, ERR_INVALID,
 			"cnf.jwk.d: a private key; expected the public half only");
-	int rc = read_fixed(jwk, "kty", "cnf.jwk.kty", "OKP", why);
+	rc = read_fixed(jwk, "kty", "cnf.jwk.kty", "OKP", why);
 	if (rc == 0)
 		rc = read_fixed(jwk, "crv", "cnf.jwk.crv", "X25519", why);
 	if (rc != 0)
@@ -354,7 +369,8 @@ int token_claims_header(const char *json, size_t n, char why[static WHY_MAX])
 	if (rc == 0 && typ != NULL) {
 		if (!json_is_string(typ))
 			rc = unlike("typ", typ, "JWT", why);
-		else if (strcasecmp(json_string_value(typ), "JWT") != 0)
+		else if (strcasecmp(json_string_value(typ), "JWT") != 0 &&
+			 strcasecmp(json_string_value(typ), "application/JWT") != 0)
 			rc = why_say(why, ERR_INVALID, "typ: \"%s\"; expected JWT",
 				why_quote(quote, json_string_value(typ), json_string_length(typ)));
 	}

@@ -183,7 +183,8 @@ END_TEST
 #define HEADER "{\"alg\":\"EdDSA\",\"typ\":\"JWT\"}"
 #define X43 "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc"
 #define ZERO43 "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-#define CNF "\"cnf\":{\"jwk\":{\"kty\":\"OKP\",\"crv\":\"X25519\",\"x\":\"" X43 "\"}}"
+#define JWK "\"jwk\":{\"kty\":\"OKP\",\"crv\":\"X25519\",\"x\":\"" X43 "\"}"
+#define CNF "\"cnf\":{" JWK "}"
 #define ISS "\"iss\":\"example\""
 #define SUB "\"sub\":\"seg-1\""
 #define ROLE "\"role\":\"segment\""
@@ -222,6 +223,7 @@ static const char *const good_claims[] = {
 	/* what is not known is let be (RFC 7519, 4) */
 	AND("\"iat\":\"never\",\"x\":{\"y\":[null,1.5,true]}"),
 	" \n{\"iss\" : \"ex\\u0061mple\" , " SUB REST " ",
+	"{" ISS "," SUB ",\"cnf\":{\"kid\":\"1\"," JWK "}," ROLE "," EXP "," JTI "}",
 };
 
 START_TEST(the_least_claims_are_enough)
@@ -309,6 +311,12 @@ static const struct {
 		"cnf.jwk: missing; expected an object with kty, crv and x in it"},
 	{"{" ISS "," SUB ",\"cnf\":{\"jwk\":{}}," ROLE "," EXP "," JTI "}",
 		"cnf.jwk.kty: missing; expected OKP"},
+	{"{" ISS "," SUB ",\"cnf\":{" JWK ",\"jku\":\"https://h/\"}," ROLE "," EXP "," JTI "}",
+		"cnf.jku: the token is for another key as well; expected jwk alone"},
+	{"{" ISS "," SUB ",\"cnf\":{\"jwe\":\"a.b.c.d.e\"," JWK "}," ROLE "," EXP "," JTI "}",
+		"cnf.jwe: the token is for another key as well; expected jwk alone"},
+	{"{" ISS "," SUB ",\"cnf\":{" JWK ",\"x5t#S256\":\"AA\"}," ROLE "," EXP "," JTI "}",
+		"cnf.x5t#S256: the token is for another key as well; expected jwk alone"},
 	{"{" ISS "," SUB ",\"cnf\":{\"jwk\":{\"kty\":\"EC\",\"crv\":\"X25519\",\"x\":\"" X43
 	 "\"}}," ROLE "," EXP "," JTI "}",
 		"cnf.jwk.kty: \"EC\"; expected OKP"},
@@ -420,6 +428,7 @@ static const struct {
 	{"{\"typ\":\"JWT\",\"alg\":\"EdDSA\"}", NULL},
 	{"{\"alg\":\"EdDSA\"}", NULL},
 	{"{\"alg\":\"EdDSA\",\"typ\":\"jwt\",\"kid\":\"1\"}", NULL},
+	{"{\"alg\":\"EdDSA\",\"typ\":\"application/JWT\"}", NULL},
 	{"{\"typ\":\"JWT\"}", "alg: missing; expected EdDSA"},
 	{"{\"alg\":\"none\"}", "alg: \"none\"; expected EdDSA"},
 	{"{\"alg\":\"HS256\",\"typ\":\"JWT\"}", "alg: \"HS256\"; expected EdDSA"},
