@@ -170,6 +170,21 @@ static int read_fields(struct field *fields, const char *kind, const struct keyf
 	return 0;
 }
 
+bool keyfile_is_of_bus(const struct keyfile_text *in)
+{
+	for (struct span rest = {in->text, in->n}; rest.n > 0;) {
+		const char *end = memchr(rest.s, '\n', rest.n);
+		size_t n = end != NULL ? (size_t)(end - rest.s) : rest.n;
+		struct span line = trim((struct span){rest.s, n});
+		struct span kind = word(&line);
+		if (kind.n > 0 && kind.s[0] != '#')
+			return is(kind, cluster_kind) || is(kind, trust_kind);
+		n += end != NULL;
+		rest = (struct span){rest.s + n, rest.n - n};
+	}
+	return false;
+}
+
 /* --- the four kinds -------------------------------------------------------------------------- */
 
 bool keyfile_is_weak(const uint8_t public[static KEYFILE_KEY])

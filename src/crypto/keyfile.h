@@ -81,6 +81,12 @@ int keyfile_parse_trust(
 	struct keyfile_trust *out, const struct keyfile_text *in, char why[static WHY_MAX]);
 
 /*
+ * Whether the text is, or begins as, a bus's cluster key or trust: what nobody can make again,
+ * and no command replaces.
+ */
+bool keyfile_is_of_bus(const struct keyfile_text *in);
+
+/*
  * Whether an X25519 public key is of low order, zeros among them: no secret key has it, and
  * every shared secret with it would be zero (RFC 7748, 6.1).  One curve operation.
  */

@@ -130,6 +130,21 @@ int files_write(const struct secretfile_new *files, size_t n)
 	return tool_fail(TOOL_EXIT_FAILED, "%s", why);
 }
 
+int files_spare_bus(const char *path)
+{
+	struct secretfile f;
+	char why[WHY_MAX];
+	if (secretfile_read(&f, path, &any, why) != 0)
+		return 0; /* nothing, or nothing that could be one */
+	bool is = keyfile_is_of_bus(&(struct keyfile_text){path, f.text, f.n});
+	secretfile_wipe(&f);
+	if (!is)
+		return 0;
+	return tool_fail(TOOL_EXIT_FAILED,
+		"%s: is of the bus, which would end with it; a node's key needs another file",
+		path);
+}
+
 void files_warn_of_folder(const char *dir)
 {
 	char quoted[WHY_MAX];

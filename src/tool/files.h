@@ -39,6 +39,12 @@ int files_read_public(struct keyfile_public *out, const char *path);
 /* Writes all or none (secretfile.h); TOOL_EXIT_FAILED where it cannot, or where one is there. */
 int files_write(const struct secretfile_new *files, size_t n);
 
+/*
+ * TOOL_EXIT_FAILED, after saying so, where at `path` is a cluster key or a trust, which is not to
+ * be replaced by the key of a node: it would be the end of the bus.
+ */
+int files_spare_bus(const char *path);
+
 /* Says so if others may write into the folder. */
 void files_warn_of_folder(const char *dir);
 

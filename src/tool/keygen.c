@@ -58,9 +58,14 @@ static int make(struct files_secrets *s, const struct options *o)
 	if (o->replace == SECRETFILE_NEW && lstat(o->file, &st) == 0)
 		return tool_fail(
 			TOOL_EXIT_FAILED, "%s: is there already; --force replaces it", o->file);
+	int status = files_spare_bus(pub);
+	if (status == 0)
+		status = files_spare_bus(o->file);
+	if (status != 0)
+		return status;
 	randombytes_buf(s->random, sizeof s->random);
 	keyfile_make_node(&s->node, s->random);
-	int status = write_files(s, o, pub);
+	status = write_files(s, o, pub);
 	if (status == 0)
 		printf("%s  the key of this node; SECRET: it stays here\n"
 		       "%s  for whoever issues its token: cloudbus issue --public\n"

@@ -71,7 +71,7 @@ static int find_here(
 	out->source = is_there(search->key) && !search->change ? NODE_KEY_KEPT : NODE_KEY_NEW;
 	if (out->source == NODE_KEY_KEPT) {
 		status = files_read_node(&s->node, search->key);
-	} else {
+	} else if ((status = files_spare_bus(search->key)) == 0) {
 		randombytes_buf(s->random, sizeof s->random);
 		keyfile_make_node(&s->node, s->random);
 	}

@@ -6,6 +6,7 @@ import os
 import re
 import resource
 import shlex
+import shutil
 import stat
 import subprocess
 import time
@@ -457,6 +458,18 @@ def test_keygen_overwrites_only_if_told(tool):
     assert os.listdir(tool.folder) == ["k.pub"]
     tool("keygen", "k", "--force")
     assert (tool.folder / "k").read_text() != before
+
+
+@pytest.mark.parametrize("command_line", [
+    ("keygen", "--force", "bus/cluster.key"), ("keygen", "-f", "bus/trust"),
+    ("keygen", "-f", "bus/copy"), ("issue", "-d", "bus", "copy", "-r", "segment", "--new-key")])
+def test_no_force_replaces_what_is_of_the_bus(made, command_line):
+    """Neither under its own name nor another: all its tokens would end with it."""
+    for name in "copy.key", "copy.pub":
+        shutil.copy2(made.folder / "bus" / "cluster.key", made.folder / "bus" / name)
+    before = everything(made.folder)
+    assert "of the bus" in made(*command_line, status=1).stderr
+    assert everything(made.folder) == before
 
 
 @pytest.mark.parametrize("blocked", ["k", "k.pub"])

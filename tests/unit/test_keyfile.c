@@ -214,6 +214,31 @@ START_TEST(a_public_key_of_small_order_is_refused)
 }
 END_TEST
 
+/* By its first line that is no comment, whatever is wrong behind that. */
+START_TEST(what_is_of_the_bus_is_known_as_such)
+{
+	static const struct {
+		const char *text;
+		bool is;
+	} texts[] = {
+		{"cloudbus-cluster-key 1\n", true},
+		{"# words\n\n \tcloudbus-trust 2", true},
+		{"cloudbus-cluster-key\r\nnonsense\n", true},
+		{"cloudbus-node-key 1\nsecret-key x\n", false},
+		{"cloudbus-node-public 1\n", false},
+		{"x\ncloudbus-trust 1\n", false},
+		{"#cloudbus-trust 1\n", false},
+		{"cloudbus-trusty 1\n", false},
+		{"\n\n", false},
+		{"", false},
+	};
+	for (int i = 0; i < COUNT(texts); i++) {
+		struct keyfile_text in = text_of(texts[i].text);
+		ck_assert_msg(keyfile_is_of_bus(&in) == texts[i].is, "%s", texts[i].text);
+	}
+}
+END_TEST
+
 START_TEST(every_truncation_is_refused_or_the_same)
 {
 	static const char whole[] = CLUSTER "bus b\nsecret-key " K;
@@ -369,6 +394,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_bad_line_is_named_and_no_secret, 0, COUNT(clusters));
 	tcase_add_loop_test(tc, a_trust_has_one_or_two_of_each, 0, COUNT(trusts));
 	tcase_add_test(tc, a_public_key_of_small_order_is_refused);
+	tcase_add_test(tc, what_is_of_the_bus_is_known_as_such);
 	tcase_add_test(tc, every_truncation_is_refused_or_the_same);
 	suite_add_tcase(s, tc);
 	tc = tcase_create("revoked");
