@@ -80,9 +80,11 @@ static void judge_anew(struct transport *t, int64_t now)
 	if (end_if_revoked(t))
 		return;
 	int rc = secure_judge(t->sealed->secure, &t->bus->guard->keyring, now, why);
-	if (rc == ERR_TIMEOUT || rc == ERR_AGAIN)
+	if (rc == 0)
+		pardon(t);
+	else if (rc == ERR_TIMEOUT || rc == ERR_AGAIN)
 		expel(t, why);
-	else if (rc != 0 && rc != ERR_NOMEM)
+	else if (rc != ERR_NOMEM)
 		end_at_once(t, why);
 }
 

@@ -478,6 +478,23 @@ START_TEST(a_wall_clock_that_leaps_and_comes_back)
 }
 END_TEST
 
+/* A reload does not wait for the next look at all tokens. */
+START_TEST(a_reload_pardons_who_is_valid_again)
+{
+	drain_timeout = "60s";
+	start_both();
+	begin_session();
+	struct transport *t = the_transport(segment);
+	fast_set_wall(10 * 86400);
+	RIG_UNTIL(&r, t->ending.expelled);
+	fast_set_wall(0);
+	guard_reload(segment->bus.guard);
+	ck_assert(!t->ending.expelled);
+	ck_assert_uint_eq(t->ending.by, CLOCK_NEVER);
+	end_session();
+}
+END_TEST
+
 /* --- another key, or another customer ----------------------------------------------------------
  */
 
@@ -781,6 +798,7 @@ int main(void)
 	tcase_add_test(t, nothing_is_sent_behind_close);
 	tcase_add_test(t, case_34_a_fresh_token_in_the_last_moment);
 	tcase_add_test(t, a_wall_clock_that_leaps_and_comes_back);
+	tcase_add_test(t, a_reload_pardons_who_is_valid_again);
 	tcase_add_loop_test(t, case_34_a_link_is_made_anew_for_another_customer, 0, 2);
 	tcase_add_test(t, who_is_never_content_is_dialled_with_pauses);
 	tcase_add_loop_test(t, it_has_expired_at_the_start, 0, 2);
