@@ -85,8 +85,9 @@ static void say_goodbye(const struct acceptor *a, const char *what)
 		if (t->door != a || t->dead)
 			continue;
 		n++;
-		transport_goaway(t, WIRE_OK);
-		t->ops->goaway(t, WIRE_OK);
+		transport_goaway(t, WIRE_UNUSED);
+		if (t->ops->dismissed != NULL)
+			t->ops->dismissed(t);
 	}
 	if (n > 0)
 		log_notice("%s: %s: %zu transports that came by it are to go; running sessions "

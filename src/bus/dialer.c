@@ -114,7 +114,7 @@ static void retire_worn(struct dialer *d)
 	for (unsigned i = d->n_ready; i-- > 0;) {
 		struct transport *t = d->ready[i];
 		if (transport_is_worn(t) && withdraw(d, t))
-			transport_goaway(t, WIRE_OK);
+			transport_goaway(t, WIRE_REPLACED);
 	}
 }
 
@@ -143,7 +143,7 @@ static void on_ready(struct transport *t)
 	if (!d->ops->announces || d->n_ready == CONF_TRANSPORTS_MAX)
 		retire_worn(d);
 	if (d->n_ready == CONF_TRANSPORTS_MAX) {
-		transport_goaway(t, WIRE_OK);
+		transport_goaway(t, WIRE_UNUSED);
 		return;
 	}
 	if (d->n_ready == 0)
@@ -191,22 +191,33 @@ static void on_open(struct transport *t, struct mux_stream *stream, const struct
 		replace_worn(d, t);
 }
 
+/* No new sessions on it: another one is to be dialled.  Whether it was open to them. */
+static bool give_away(struct dialer *d, const struct transport *t)
+{
+	if (!withdraw(d, t))
+		return false;
+	forget_backoff(d);
+	if (d->next == NULL)
+		retry_later(d);
+	return true;
+}
+
 static void on_goaway(struct transport *t, uint32_t code)
 {
 	struct dialer *d = t->owner;
-	bool news = withdraw(d, t);
 	if (code == WIRE_EXPIRED && t->sealed != NULL)
 		guard_hears_of_end(d->bus);
+	bool news = give_away(d, t) || !d->in_use;
 	/* Otherwise it answers our own goodbye to one that was worn. */
-	if ((news || !d->in_use) && !*d->stopped)
+	if ((news && !*d->stopped) || !wire_code_is_usual(code))
 		say_about(d->bus, text_of(d), LOG_NOTICE,
 			"link %s: the %s goes away (%s); running sessions finish", text_of(d),
 			d->ops->peer, wire_code_text(code));
-	if (news) {
-		forget_backoff(d);
-		if (d->next == NULL)
-			retry_later(d);
-	}
+}
+
+static void on_dismissed(struct transport *t)
+{
+	(void)give_away(t->owner, t);
 }
 
 static void on_announced(struct transport *t)
@@ -237,6 +248,7 @@ static void on_closed(struct transport *t, const char *why)
 		attempt_failed(d, STATS_DIAL_HELLO, why != NULL ? why : "closed by the peer");
 	} else if (was_ready) {
 		forget_backoff(d);
+		d->refused = t->ending.how == STATS_CLOSED_UNWELCOME;
 		say_about(d->bus, text_of(d), LOG_NOTICE, "link %s: %s: %s", text_of(d),
 			d->n_ready == 0 ? "down" : "a transport was lost",
 			why != NULL ? why : "closed in order");
@@ -252,6 +264,7 @@ static void on_closed(struct transport *t, const char *why)
 static const struct transport_ops transport_ops = {.ready = on_ready,
 	.open = on_open,
 	.goaway = on_goaway,
+	.dismissed = on_dismissed,
 	.announced = on_announced,
 	.vouched = on_vouched,
 	.heard = on_heard,
@@ -274,7 +287,7 @@ static void make_transport(struct dialer *d, int fd, struct secure *secure)
 	}
 	d->n_transports++;
 	if (*d->stopped || !d->in_use)
-		transport_goaway(d->next, WIRE_OK);
+		transport_goaway(d->next, *d->stopped ? WIRE_OK : WIRE_UNUSED);
 }
 
 static void on_shaken(struct handshake *h, const struct handshake_result *result)
@@ -497,7 +510,7 @@ void dialer_give_up(struct dialer *d)
 	if (d->n_ready > 0)
 		log_notice("link %s: not used any more; running sessions finish", text_of(d));
 	while (d->n_ready > 0)
-		transport_goaway(d->ready[--d->n_ready], WIRE_OK);
+		transport_goaway(d->ready[--d->n_ready], WIRE_UNUSED);
 	if (d->next != NULL) {
 		struct transport *next = d->next;
 		d->next = NULL;

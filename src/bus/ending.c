@@ -32,6 +32,34 @@ void ending_now(struct transport *t, enum stats_closed how, const char *why)
 	loop_defer(t->bus->loop, &t->bury);
 }
 
+static void say_last(struct transport *t, uint32_t code)
+{
+	uint8_t words[MUX_CONTROL_ROOM], record[SEALED_WORDS + 64], *p = words;
+	if (t->out != NULL || t->ending.shut)
+		return;
+	size_t n = mux_last_words(t->mux, code, words);
+	if (t->sealed != NULL) {
+		n = sealed_last_words(t, words, n, record);
+		p = record;
+	}
+	if (n == 0)
+		return;
+	ssize_t sent = send(t->lfd.fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (sent < 0)
+		log_debug("the last GOAWAY could not be sent: %s", strerror(errno));
+	else if (t->is_tcp)
+		(void)sock_linger_off(t->lfd.fd);
+	t->sent += sent > 0 ? (size_t)sent : 0;
+}
+
+void ending_cut(struct transport *t, uint32_t code, const char *why)
+{
+	if (t->dead)
+		return;
+	say_last(t, code);
+	ending_now(t, stats_closed_by_failure(code), why);
+}
+
 /* --- in order --------------------------------------------------------------------------- */
 
 void ending_expel(struct transport *t, uint64_t by)
@@ -42,7 +70,8 @@ void ending_expel(struct transport *t, uint64_t by)
 	if (by < t->ending.by)
 		t->ending.by = by;
 	transport_goaway(t, WIRE_EXPIRED);
-	t->ops->goaway(t, WIRE_EXPIRED);
+	if (t->ops->dismissed != NULL)
+		t->ops->dismissed(t);
 }
 
 void ending_pardon(struct transport *t)
@@ -83,17 +112,23 @@ void ending_tick(struct transport *t)
 	if (mux_count(t->mux) == 0 && t->sealed == NULL)
 		ending_now(t, STATS_CLOSED_CLEAN, NULL);
 	else if (t->ending.expelled)
-		ending_now(t, STATS_CLOSED_EXPIRED,
-			"its token has expired, and drain_timeout is over");
+		ending_cut(t, WIRE_EXPIRED, "its token has expired, and drain_timeout is over");
 	else
 		ending_now(t, STATS_CLOSED_TIMED_OUT, "no end from the peer in time");
 }
 
 /* --- by the peer ------------------------------------------------------------------------- */
 
-/* The dialling side's handshake is over before the other has looked at its token. */
+/* What the peer has said of it is the reason. */
 static void lose(struct transport *t, const char *why)
 {
+	uint32_t code;
+	const char *said = mux_peer_reason(t->mux, &code);
+	if (said != NULL) {
+		ending_now(t, stats_closed_by_failure(code), said);
+		return;
+	}
+	/* The dialling side's handshake is over before the other has looked at its token. */
 	if (t->sealed != NULL && mux_peer(t->mux) == NULL)
 		why = "closed before its HELLO; its log says why: this node's token, or too many "
 		      "transports";
@@ -116,7 +151,7 @@ void ending_by_peer(struct transport *t)
 	if (clean || (mux_is_going(t->mux) && mux_count(t->mux) == 0))
 		ending_now(t, STATS_CLOSED_CLEAN, NULL);
 	else
-		ending_now(t, STATS_CLOSED_LOST, "closed by the peer");
+		lose(t, "closed by the peer");
 }
 
 /*
@@ -127,26 +162,14 @@ void ending_check_close(struct transport *t)
 {
 	bool in_time = mux_is_going(t->mux) && mux_count(t->mux) == 0;
 	if (secure_is_closed(t->sealed->secure) && !in_time)
-		ending_now(t, STATS_CLOSED_LOST, "CLOSE without goodbye");
+		lose(t, "CLOSE without goodbye");
 }
 
 void ending_fault(struct transport *t)
 {
-	uint8_t words[MUX_CONTROL_ROOM], record[SEALED_WORDS + 64], *p = words;
 	uint32_t code;
 	const char *why = mux_failure(t->mux, &code);
-	if (t->out == NULL) {
-		size_t n = mux_last_words(t->mux, words);
-		if (t->sealed != NULL) {
-			n = sealed_last_words(t, words, n, record);
-			p = record;
-		}
-		if (send(t->lfd.fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-			log_debug("the last GOAWAY could not be sent: %s", strerror(errno));
-		else if (t->is_tcp)
-			(void)sock_linger_off(t->lfd.fd);
-	}
-	ending_now(t, stats_closed_by_failure(code), why);
+	ending_cut(t, code, why);
 }
 
 /* --- by what lies between ------------------------------------------------------------------ */

@@ -39,8 +39,14 @@ void ending_init(struct ending *e);
 void ending_now(struct transport *t, enum stats_closed how, const char *why);
 
 /*
- * The peer's token has expired: it is to go, and the owner is told as if it went by itself
- * (goaway).  New streams go elsewhere, and what is open at `by` is lost.
+ * Likewise, and the peer is told why by a last GOAWAY with this code, and CLOSE behind it if it is
+ * secured: as far as one write goes, and not behind one that is under way.  Nothing waits for it.
+ */
+void ending_cut(struct transport *t, uint32_t code, const char *why);
+
+/*
+ * The peer's token has expired: it is to go, and the owner is told (dismissed).  New streams go
+ * elsewhere, and what is open at `by` is lost.
  */
 void ending_expel(struct transport *t, uint64_t by);
 

@@ -19,7 +19,8 @@ static void on_open(struct transport *t, struct mux_stream *stream, const struct
 
 static void on_goaway(struct transport *t, uint32_t code)
 {
-	log_debug("transport from %s: going away (%s)", say_who(t), wire_code_text(code));
+	say_peer(t, wire_code_is_usual(code) ? LOG_DEBUG : LOG_NOTICE,
+		"transport from %s: going away (%s)", say_who(t), wire_code_text(code));
 }
 
 static void on_closed(struct transport *t, const char *why)
@@ -110,7 +111,7 @@ void entrance_retire(struct entrance *en)
 		if (t->owner != en)
 			continue;
 		en->n_left++;
-		transport_goaway(t, WIRE_OK);
+		transport_goaway(t, WIRE_UNUSED);
 	}
 	if (en->n_left == 0)
 		loop_defer(en->bus->loop, &en->settle);

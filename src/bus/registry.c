@@ -175,7 +175,7 @@ static void recall(struct peer *old)
 		"segment %s: the newer process of it is gone; it is to come back", old->text);
 	for (struct list *node; (node = list_first(&old->ready)) != NULL;) {
 		struct lane *lane = container_of(node, struct lane, node);
-		transport_goaway(lane->t, WIRE_OK);
+		transport_goaway(lane->t, WIRE_REPLACED);
 		(void)leave(lane);
 	}
 }
@@ -365,8 +365,7 @@ static void doubt_older(struct peer *peer)
 	}
 }
 
-/* --- what a transport tells -------------------------------------------------------------
- */
+/* --- what a transport tells ---------------------------------------------------------- */
 
 static void on_ready(struct transport *t)
 {
@@ -393,8 +392,7 @@ static void on_ready(struct transport *t)
 static void on_open(struct transport *t, struct mux_stream *stream, const struct wire_open *open)
 {
 	say_peer(t, LOG_WARNING,
-		"transport from %s: session refused: the segment opened [%.*s] here, where "
-		"no "
+		"transport from %s: session refused: the segment opened [%.*s] here, where no "
 		"service is",
 		say_where(&t->peer, t->sealed != NULL), open->name_len, open->name);
 	transport_reject(t, stream, WIRE_NO_SERVICE);
@@ -403,11 +401,26 @@ static void on_open(struct transport *t, struct mux_stream *stream, const struct
 static void on_goaway(struct transport *t, uint32_t code)
 {
 	struct lane *lane = t->aside;
+	if (lane == NULL)
+		return;
+	struct peer *peer = lane->peer;
+	bool down = leave(lane);
+	if (down && !t->bus->draining)
+		say_peer(t, LOG_NOTICE, "segment %s: goes away (%s); running sessions finish",
+			peer->text, wire_code_text(code));
+	else if (!wire_code_is_usual(code))
+		say_peer(t, LOG_NOTICE, "segment %s: a transport of it goes away (%s)", peer->text,
+			wire_code_text(code));
+	if (down)
+		goes_down(peer);
+}
+
+static void on_dismissed(struct transport *t)
+{
+	struct lane *lane = t->aside;
 	if (lane == NULL || !leave(lane))
 		return;
-	if (!t->bus->draining)
-		say_peer(t, LOG_NOTICE, "segment %s: goes away (%s); running sessions finish",
-			lane->peer->text, wire_code_text(code));
+	say_peer(t, LOG_NOTICE, "segment %s: sent away; running sessions finish", lane->peer->text);
 	goes_down(lane->peer);
 }
 
@@ -446,6 +459,7 @@ const struct transport_ops *registry_transport_ops(void)
 	static const struct transport_ops ops = {.ready = on_ready,
 		.open = on_open,
 		.goaway = on_goaway,
+		.dismissed = on_dismissed,
 		.announce = on_announce,
 		.renewed = on_renewed,
 		.heard = on_heard,
@@ -453,8 +467,7 @@ const struct transport_ops *registry_transport_ops(void)
 	return &ops;
 }
 
-/* --- new sessions ------------------------------------------------------------------------
- */
+/* --- new sessions --------------------------------------------------------------------- */
 
 static void to_the_end(struct list *head, struct list *node)
 {
@@ -568,8 +581,7 @@ size_t registry_all(struct offers_name *name, struct transport **t, size_t room)
 	return n;
 }
 
-/* --- life --------------------------------------------------------------------------------
- */
+/* --- life ----------------------------------------------------------------------------- */
 
 void registry_init(struct registry *reg, struct bus *bus)
 {

@@ -151,8 +151,13 @@ int sealed_say_close(struct transport *t)
 size_t sealed_last_words(
 	struct transport *t, const uint8_t *p, size_t n, uint8_t out[static SEALED_WORDS + 64])
 {
+	struct sealed *s = t->sealed;
+	size_t words = secure_sealed_size(n, RECORD_PLAIN_MAX);
 	assert(n <= SEALED_WORDS);
-	if (n == 0 || secure_seal(t->sealed->secure, out, p, n, RECORD_PLAIN_MAX) != 0)
+	if (n == 0 || s->said_close || secure_seal(s->secure, out, p, n, RECORD_PLAIN_MAX) != 0)
 		return 0;
-	return secure_sealed_size(n, RECORD_PLAIN_MAX);
+	s->said_close = true;
+	if (secure_seal(s->secure, out + words, NULL, 0, 1) != 0)
+		return 0;
+	return words + secure_sealed_size(0, 1);
 }

@@ -66,7 +66,10 @@ int sealed_seal(struct transport *t);
 /* Stages CLOSE, once, into t->out, which is NULL.  0, or as above. */
 int sealed_say_close(struct transport *t);
 
-/* Seals n bytes, at most SEALED_WORDS, for a last word to `out`.  The bytes written, or 0. */
+/*
+ * Seals n bytes, at most SEALED_WORDS, for a last word to `out`, and CLOSE behind them.  The bytes
+ * written, or 0: nothing may be said any more.
+ */
 enum { SEALED_WORDS = WIRE_HEADER + WIRE_LONG_MAX };
 size_t sealed_last_words(
 	struct transport *t, const uint8_t *p, size_t n, uint8_t out[static SEALED_WORDS + 64]);

@@ -113,6 +113,10 @@ enum stats_closed stats_closed_by_failure(uint32_t code)
 		return STATS_CLOSED_FLOOD;
 	case WIRE_INTERNAL:
 		return STATS_CLOSED_FAILED;
+	case WIRE_EXPIRED:
+		return STATS_CLOSED_EXPIRED;
+	case WIRE_REVOKED:
+		return STATS_CLOSED_UNWELCOME;
 	default:
 		return STATS_CLOSED_PROTOCOL;
 	}

@@ -67,8 +67,8 @@ enum stats_closed {
 	STATS_CLOSED_PROTOCOL,  /* the peer broke the protocol, or is of the same role */
 	STATS_CLOSED_FLOOD,     /* the peer spent its budget of useless frames */
 	STATS_CLOSED_RECORD,    /* a record does not open */
-	STATS_CLOSED_EXPIRED,   /* the peer's token has expired, and drain_timeout is over */
-	STATS_CLOSED_UNWELCOME, /* the peer is revoked, or not let in any more */
+	STATS_CLOSED_EXPIRED,   /* a token has expired, and drain_timeout is over */
+	STATS_CLOSED_UNWELCOME, /* a token is revoked, or not believed any more */
 	STATS_CLOSED_FAILED,    /* memory, or the like, of this process */
 	STATS_CLOSED_EXIT,      /* this process ended first */
 	STATS_CLOSED,

@@ -57,8 +57,10 @@ struct transport_ops {
 	 * The peer opened a stream; transport_attach() or transport_refuse() it.
 	 */
 	void (*open)(struct transport *t, struct mux_stream *stream, const struct wire_open *open);
-	/* The peer wants no new streams. */
+	/* The peer wants no new streams; called again where it gives another reason. */
 	void (*goaway)(struct transport *t, uint32_t code);
+	/* It was this node that told the peer to go, and has logged why; or NULL. */
+	void (*dismissed)(struct transport *t);
 	/* The peer serves names, or does so no more; or NULL. */
 	void (*announce)(struct transport *t, const struct wire_announce *v);
 	/* An ANNOUNCE that waited has left: there is room for the next; or NULL. */

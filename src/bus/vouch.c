@@ -43,7 +43,7 @@ static void end_at_once(struct transport *t, const char *why)
 {
 	say_peer(t, LOG_WARNING, "transport %s (%s): its peer is let in no more: %s", name_of(t),
 		say_where(&t->peer, true), why);
-	ending_now(t, STATS_CLOSED_UNWELCOME, "the peer is not let in any more");
+	ending_cut(t, WIRE_REVOKED, "the peer is not let in any more");
 }
 
 /* Whether it is on the list, and was ended for that: at once, even where its token has expired. */

@@ -590,10 +590,16 @@ const char *mux_failure(const struct mux *m, uint32_t *code)
 	return m->why != NULL ? m->why : "no failure";
 }
 
-size_t mux_last_words(const struct mux *m, uint8_t *buf)
+const char *mux_peer_reason(const struct mux *m, uint32_t *code)
 {
-	struct wire_goaway v = {.last = m->highest, .code = m->fail_code};
-	if (m->hello_unsent)
+	*code = m->peer_code;
+	return m->received == GOAWAY_FINAL ? mux_in_reason(m->peer_code) : NULL;
+}
+
+size_t mux_last_words(const struct mux *m, uint32_t code, uint8_t *buf)
+{
+	struct wire_goaway v = {.last = m->highest, .code = code};
+	if (m->hello_unsent || m->ended_by_peer)
 		return 0;
 	return wire_put_goaway(buf, &v);
 }

@@ -50,7 +50,7 @@ enum mux_event_type {
 	MUX_OPEN,     /* the peer opened a stream: mux_set_user() or mux_close() it */
 	MUX_DATA,     /* n bytes at p came on the stream; with `fin` nothing follows */
 	MUX_RESET,    /* the peer reset the stream; mux_close() it.  code says why */
-	MUX_GOAWAY,   /* the peer wants no new streams; code says why */
+	MUX_GOAWAY,   /* the peer wants no new streams; code says why.  Again where that changes */
 	MUX_ANNOUNCE, /* the peer serves names, or does so no more */
 	MUX_TOKEN,    /* the peer's fresh token: n bytes at p */
 	MUX_HEARD,    /* the peer has dealt with what was sent before mux_ask() */
@@ -282,9 +282,16 @@ bool mux_is_finished(const struct mux *m);
 const char *mux_failure(const struct mux *m, uint32_t *code);
 
 /*
- * A GOAWAY to be sent as the last thing before closing after a failure; returns
- * its length, at most MUX_CONTROL_ROOM; 0 where not even our HELLO has left.
+ * Why the peer ends it, and the code, where its last GOAWAY says more than that it does (static);
+ * or NULL.
  */
-size_t mux_last_words(const struct mux *m, uint8_t *buf);
+const char *mux_peer_reason(const struct mux *m, uint32_t *code);
+
+/*
+ * A GOAWAY with this code, to be sent as the last thing before closing; returns its length, at
+ * most MUX_CONTROL_ROOM; 0 where not even our HELLO has left, or the peer has ended it by such
+ * a one itself.
+ */
+size_t mux_last_words(const struct mux *m, uint32_t code, uint8_t *buf);
 
 #endif

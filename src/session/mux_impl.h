@@ -60,13 +60,15 @@ struct mux {
 
 	enum goaway sent, received;
 	uint32_t goaway_code;
+	uint32_t peer_code;   /* of the last GOAWAY received */
 	uint64_t goaway_ping; /* the PING whose PONG proves that the announcement was heard */
 	uint64_t goaway_at;   /* when the announcement is taken as heard, PONG or not */
 
 	bool asking;         /* MUX_HEARD is to come */
 	uint64_t asked_ping; /* with the PONG of this PING, or a later one */
 
-	int failed; /* 0, or the error every call now fails with */
+	bool ended_by_peer; /* by its last GOAWAY */
+	int failed;         /* 0, or the error every call now fails with */
 	uint32_t fail_code;
 	const char *why;
 };

@@ -112,35 +112,63 @@ static void doom(struct mux *m, uint32_t last)
 	}
 }
 
-/* One more than there may be: from a peer that fails it says why, which is what is told. */
-static int on_late_goaway(struct mux *m, uint32_t code)
+const char *mux_in_reason(uint32_t code)
 {
 	switch (code) {
 	case WIRE_PROTOCOL:
-		return fail(m, code, "the peer ended it: it says that a rule was broken");
+		return "the peer ended it: it says that a rule was broken";
+	case WIRE_SAME_ROLE:
+		return "the peer ended it: it has the same role";
 	case WIRE_TIMED_OUT:
-		return fail(m, code, "the peer ended it: it has heard nothing in time");
+		return "the peer ended it: it has heard nothing in time";
 	case WIRE_FLOOD:
-		return fail(m, code, "the peer ended it: too many frames without use");
+		return "the peer ended it: too many frames without use";
 	case WIRE_INTERNAL:
-		return fail(m, code, "the peer ended it: it is out of resources");
+		return "the peer ended it: it is out of resources";
+	case WIRE_EXPIRED:
+		return "the peer ended it: this node's token has expired; issue a fresh one";
+	case WIRE_REVOKED:
+		return "the peer ended it: this node or its token is revoked there, or not trusted "
+		       "any more; issue another token, with a new key where the old one may be "
+		       "known";
 	default:
-		return fail(m, WIRE_PROTOCOL, "GOAWAY after the last one");
+		return NULL;
 	}
+}
+
+/* Codes that no orderly GOAWAY has. */
+static bool is_of_failure(uint32_t code)
+{
+	return code == WIRE_PROTOCOL || code == WIRE_SAME_ROLE || code == WIRE_TIMED_OUT ||
+	       code == WIRE_FLOOD || code == WIRE_REVOKED;
+}
+
+/* The peer has closed the transport behind it, or does so now. */
+static int end_by_peer(struct mux *m, uint32_t code)
+{
+	const char *why = mux_in_reason(code);
+	if (why == NULL)
+		return fail(m, WIRE_PROTOCOL, "GOAWAY after the last one");
+	m->ended_by_peer = true;
+	return fail(m, code, why);
 }
 
 static int on_goaway(struct mux *m, const struct decoder_out *f, uint64_t now, struct mux_event *ev)
 {
 	struct wire_goaway v;
 	wire_get_goaway(&v, f->p);
+	/* One more than there may be: from a peer that fails it says why, which is what is told. */
 	if (m->received == GOAWAY_FINAL)
-		return on_late_goaway(m, v.code);
+		return end_by_peer(m, v.code);
 	if (m->received != GOAWAY_NONE && spend(m, now, "too many GOAWAYs") != 0)
 		return ERR_LIMIT;
 	bool final = v.last != WIRE_GOAWAY_OPEN;
 	if (final && v.last >= m->next_id)
 		return fail(m, WIRE_PROTOCOL, "GOAWAY names a stream that was not opened");
-	bool news = m->received == GOAWAY_NONE;
+	if (final && is_of_failure(v.code))
+		return end_by_peer(m, v.code);
+	bool news = m->received == GOAWAY_NONE || (v.code != m->peer_code && v.code != WIRE_OK);
+	m->peer_code = v.code;
 	m->received = final ? GOAWAY_FINAL : GOAWAY_ANNOUNCED;
 	if (final) {
 		doom(m, v.last);

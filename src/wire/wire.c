@@ -38,7 +38,10 @@ static const char *const codes[WIRE_CODES] = {
 	[WIRE_LINK_LOST] = "link lost",
 	[WIRE_HOPS_SPENT] = "too many hops",
 	[WIRE_SAME_ROLE] = "both nodes have the same role",
-	[WIRE_EXPIRED] = "a token has expired",
+	[WIRE_EXPIRED] = "this node's token has expired: issue a fresh one",
+	[WIRE_REVOKED] = "this node's token is revoked: issue another",
+	[WIRE_REPLACED] = "another link takes its place",
+	[WIRE_UNUSED] = "not used any more",
 };
 
 const struct wire_rule *wire_rule(unsigned type)

@@ -76,7 +76,10 @@ enum wire_code {
 	WIRE_LINK_LOST = 14,  /* the transport died; never sent on it */
 	WIRE_HOPS_SPENT = 15, /* the hop limit reached 0 */
 	WIRE_SAME_ROLE = 16,  /* both nodes are controllers, or both are segments */
-	WIRE_EXPIRED = 17,    /* a node's token has expired */
+	WIRE_EXPIRED = 17,    /* the token of who receives this has expired */
+	WIRE_REVOKED = 18,    /* it is revoked, or not believed any more: cut off with this */
+	WIRE_REPLACED = 19,   /* GOAWAY: another transport takes its place */
+	WIRE_UNUSED = 20,     /* GOAWAY: the configuration has no use for it any more */
 	WIRE_CODES
 };
 
@@ -159,6 +162,12 @@ const char *wire_type_name(unsigned type);
 
 /* Words for a code, e.g. "connection refused by the backend"; static storage. */
 const char *wire_code_text(uint32_t code);
+
+/* Whether a GOAWAY with this code is of a node that shuts down or is configured anew, no more. */
+static inline bool wire_code_is_usual(uint32_t code)
+{
+	return code == WIRE_OK || code == WIRE_REPLACED || code == WIRE_UNUSED;
+}
 
 void wire_put_header(uint8_t out[static WIRE_HEADER], const struct wire_header *h);
 void wire_get_header(struct wire_header *h, const uint8_t in[static WIRE_HEADER]);

@@ -20,8 +20,9 @@ GOAWAY_OPEN = 0xffffffff  # announced; the last id is not known yet
 DATA_MAX = 1 << 20
 # Codes of RESET and GOAWAY.
 OK, ABORTED, REFUSED, UNREACHABLE, TIMED_OUT, NO_SERVICE, BUSY, LATCHED = range(8)
+PROTOCOL, FLOOD, INTERNAL = range(11, 14)
 SAME_ROLE = 16
-EXPIRED = 17
+EXPIRED, REVOKED, REPLACED, UNUSED = range(17, 21)
 CHANGES, LIST, LIST_END = range(3)  # kinds of ANNOUNCE
 KNOWS_ALL = 3  # capabilities: ANNOUNCE and TOKEN
 
@@ -85,6 +86,11 @@ def reset_code(frame_):
 def goaway_last(frame_):
     assert frame_.type == GOAWAY
     return struct.unpack(">I", frame_.payload[:4])[0]
+
+
+def goaway_code(frame_):
+    assert frame_.type == GOAWAY
+    return struct.unpack(">I", frame_.payload[4:])[0]
 
 
 def announced(frame_):

@@ -266,7 +266,9 @@ def test_revoked_while_it_is_used(bus):
     assert server.recv_end() == (b"", RST)
     segment.daemon.wait_log(r"transport from node controller .*lost")
     segment.daemon.wait_log(r"refused: .*revoked")
-    assert not bus.controller.daemon.logged(": revoked")  # which is nobody's business
+    bus.controller.daemon.wait_log(r"link \S+: down: the peer ended it: this node or its token is "
+                                   "revoked there")
+    assert not bus.controller.daemon.logged(": revoked")  # a handshake is refused without a word
 
 
 @pytest.mark.parametrize("wrong", ["key", "token", "trust", "ini", "other token", "draining"])
@@ -417,7 +419,8 @@ def test_bad_files_at_sighup_change_nothing(bus, need, wrong):
     else:
         bus.keys.forge(need("openssl"), "controller", nbf=1, exp=int(time.time()) - 3600)
     extra = bus.address()
-    bus.controller.section("extra", extra, bus.controller.sections[0][1][1][1])
+    bus.controller.section("extra", extra, bus.controller.sections[0][1][1][1],
+                           service=service.name)
     bus.controller.reload(good=False)
     bus.controller.daemon.wait_log(rf"error: \S+controller\.{'key' if wrong == 'open key' else 'token'}: ")
     with pytest.raises(ConnectionRefusedError):
@@ -427,8 +430,8 @@ def test_bad_files_at_sighup_change_nothing(bus, need, wrong):
     token.unlink()
     token.write_text(good)
     bus.controller.reload()
-    bus.refused(extra)  # there it is, but the segment has no service of that name
     works(bus, service)
+    works(bus, extra)
 
 
 def test_a_reload_beside_a_token_that_has_expired_already(bus, need):
@@ -471,8 +474,9 @@ def test_expired_while_it_is_used(bus, need):
     segment.daemon.wait_log(r"node controller .*expired.*; running sessions may finish")
     client.send(b"still here")
     assert server.recv_exactly(10) == b"still here"
-    bus.controller.daemon.wait_log("goes away \\(a token has expired\\)")
+    bus.controller.daemon.wait_log(r"the segment goes away \(this node's token has expired: issue a fresh one")
     assert client.recv_end() == (b"", RST)
+    bus.controller.daemon.wait_log("lost: the peer ended it: this node's token has expired; issue")
     bus.controller.daemon.wait_log("error: .*expired")
     bus.keys.issue("controller", "controller")
     bus.controller.daemon.signal(signal.SIGHUP)

@@ -287,7 +287,7 @@ def test_the_last_hour_and_the_end_are_told_as_they_are(bus, need):
     assert bus.segments[0].daemon.logged("warning: .*token expires in (30|29) minutes")
     bus.controller.daemon.wait_log("error: this node dials nobody.*expired")
     bus.segments[0].daemon.wait_log("node controller .*expired")
-    bus.controller.daemon.wait_log(r"goes away \(a token has expired\)")
+    bus.controller.daemon.wait_log(r"the segment goes away \(this node's token has expired: issue")
     bus.segments[0].daemon.wait_log("transport from node controller .*closed")
     assert not bus.controller.daemon.logged("shutting down")
 

@@ -6,9 +6,10 @@ import time
 import pytest
 
 from bus import Keys
-from net import RST, echo
+from net import FIN as CLEAN, RST, echo
 from noise import Key, Sealed, claims, encode, field, part, sign, signer
-from proto import CONTROLLER, DATA, RESET, SEGMENT, Peer, data, hello, open_, reset_code
+from proto import (CONTROLLER, DATA, GOAWAY, RESET, REVOKED, SEGMENT, Peer, data, goaway_code, hello,
+                   open_, reset_code)
 
 ROLES = {"segment": "controller", "controller": "segment"}  # of a node under test: of its peer
 
@@ -180,14 +181,6 @@ def test_case_32_another_network_secret(bus):
     script.node.daemon.wait_log("refused: its first message does not have this bus's network sec")
 
 
-def drain(peer):
-    """How it ended: RST, FIN behind CLOSE, or "no CLOSE"."""
-    try:
-        return peer.drain()[1]
-    except EOFError:
-        return "no CLOSE"
-
-
 @pytest.mark.parametrize("entry", ["id-7", "scripted"])
 def test_revoked_by_its_id_while_it_is_used(script, entry):
     """A live link of the token ends, and no other does; a fresh token of the node is let in,
@@ -200,7 +193,9 @@ def test_revoked_by_its_id_while_it_is_used(script, entry):
     peer = script.is_let_in(script.token(jti="id-7"))
     script.bus.keys.revoke(entry)
     script.node.daemon.signal(signal.SIGHUP)
-    assert drain(peer) in (RST, "no CLOSE")
+    frames, how = peer.drain()
+    assert how == CLEAN  # behind CLOSE
+    assert [goaway_code(frame) for frame in frames if frame.type == GOAWAY] == [REVOKED]
     script.node.daemon.wait_log("node scripted .*is let in no more: it is revoked")
     if entry == "scripted":
         script.is_turned_away(script.token(jti="id-9"))

@@ -2,10 +2,15 @@
 more, and why a peer has gone."""
 
 import os
+import signal
 
-from net import echo, name_server_of
+import pytest
+
+from net import RST, echo, name_server_of
 from noise import Key, Sealed, claims, field, sign, signer
-from proto import ANNOUNCE, CONTROLLER, LIST_END, OPEN, SEGMENT, Peer, announce, announced
+from proto import (ANNOUNCE, CONTROLLER, EXPIRED, INTERNAL, LIST_END, OK, OPEN, PROTOCOL, SEGMENT,
+                   Peer, announce, announced, data, goaway, open_)
+from test_identities import Pair
 from test_nat_links import answer, dialler, secured
 
 
@@ -132,3 +137,81 @@ def test_two_customers_and_one_hub_each(bus):
     node.daemon.wait_log("node controller2 is of another customer")
     assert not node.daemon.logged("node controller is of another")
     assert not other.node.daemon.logged("may not serve")
+
+
+# --- why a peer has gone ---------------------------------------------------------------------
+
+@pytest.fixture(params=[False, True], ids=["dialled", "behind NAT"])
+def pair(bus, request):
+    return Pair(bus, request.param)
+
+
+@pytest.mark.parametrize("who", ["dialler", "acceptor"])
+@pytest.mark.parametrize("busy", [False, True], ids=["idle", "with a session"])
+def test_who_is_revoked_reads_so_and_what_to_do(pair, who, busy):
+    """On either side of a link, whoever has dialled it; sessions are reset at both ends."""
+    revoked, other = (pair.dialler, pair.acceptor)[:: 1 if who == "dialler" else -1]
+    other.options["revoked"] = pair.bus.keys.folder / "revoked"
+    pair.bus.keys.revoke("# nobody yet")
+    other.reload()
+    session = pair.session() if busy else None
+    pair.bus.keys.revoke(revoked.name)
+    other.daemon.signal(signal.SIGHUP)
+    revoked.daemon.wait_log("the peer ended it: this node or its token is revoked there, or not "
+                            "trusted any more; issue another token")
+    other.daemon.wait_log(f"node {revoked.name} .*: its peer is let in no more: it is revoked")
+    if busy:
+        for end in session.ends:
+            assert end.recv_end() == (b"", RST)
+    assert not revoked.daemon.logged("without goodbye|reset by peer|running sessions finish")
+    # The line is said once, whatever it dials from then on.
+    assert len(revoked.daemon.logged_all("the peer ended it")) == 1
+
+
+def test_a_revoked_peer_that_reads_nothing_is_cut_at_once(bus):
+    """What waits for it on its link delays nothing."""
+    server = bus.listen()
+    service = bus.service(server, name="web", link="bus")
+    node = service.segments[0]
+    stranger = Stranger(bus, CONTROLLER)
+    bus.keys.revoke("# nobody yet")
+    node.options["revoked"] = bus.keys.folder / "revoked"
+    node.start()
+    peer = stranger.dial(node.sections[0][1][0][1])
+    peer.send(open_(1, "web", window=1 << 30), data(1, b"x"))
+    backend = server.accept()
+    assert backend.recv_exactly(1) == b"x"
+    assert backend.send_some() > 0  # until nobody takes anything any more
+    bus.keys.revoke("scripted")
+    node.daemon.signal(signal.SIGHUP)
+    assert backend.recv_end() == (b"", RST)
+    node.daemon.wait_log("transport from node scripted .*: lost: the peer is not let in any more")
+
+
+@pytest.mark.parametrize("code, words", [
+    (INTERNAL, r"the controller goes away \(out of resources\)"),
+    (EXPIRED, r"the controller goes away \(this node's token has expired: issue a fresh one\)"),
+], ids=["internal", "expired"])
+def test_a_reason_that_comes_behind_the_announcement_is_logged(bus, code, words):
+    """Once, and not that the node shuts down, which is the first it has said."""
+    node, listener, stranger = scripted_controller(bus, web=bus.serve(echo))
+    node.start()
+    peer = stranger.accept(listener)
+    peer.expect(ANNOUNCE)
+    peer.send(goaway(code=OK))
+    peer.expect_pong(1)
+    node.daemon.wait_log(r"the controller goes away \(shutting down\)")
+    peer.send(goaway(code=code), goaway(code=code))
+    peer.expect_pong(2)
+    assert len(node.daemon.logged_all(words)) == 1
+
+
+def test_why_a_peer_has_failed_is_said_of_the_link(bus):
+    """Its last word is its first goodbye, and what runs is lost."""
+    node, listener, stranger = scripted_controller(bus, web=bus.serve(echo))
+    node.start()
+    peer = stranger.accept(listener)
+    peer.expect(ANNOUNCE)
+    peer.send(open_(2, "web"), goaway(last=0, code=PROTOCOL))
+    node.daemon.wait_log("the peer ended it: it says that a rule was broken")
+    assert not node.daemon.logged("without goodbye|running sessions")

@@ -80,7 +80,10 @@ START_TEST(codes_have_their_names_numbers_and_texts)
 		[WIRE_LINK_LOST] = "LINK_LOST",
 		[WIRE_HOPS_SPENT] = "HOPS_SPENT",
 		[WIRE_SAME_ROLE] = "SAME_ROLE",
-		[WIRE_EXPIRED] = "EXPIRED"};
+		[WIRE_EXPIRED] = "EXPIRED",
+		[WIRE_REVOKED] = "REVOKED",
+		[WIRE_REPLACED] = "REPLACED",
+		[WIRE_UNUSED] = "UNUSED"};
 	struct manual_part part = manual_part("Sh", "ERROR CODES");
 	struct manual_row row;
 	unsigned rows = 0;

@@ -328,8 +328,8 @@ END_TEST
 /* A side that fails says why, whatever GOAWAY it has sent before: that is what is told. */
 START_TEST(a_peer_that_fails_after_its_last_goaway)
 {
-	static const uint32_t codes[] = {
-		WIRE_TIMED_OUT, WIRE_FLOOD, WIRE_INTERNAL, WIRE_PROTOCOL, WIRE_OK, 0xffff};
+	static const uint32_t codes[] = {WIRE_TIMED_OUT, WIRE_FLOOD, WIRE_INTERNAL, WIRE_PROTOCOL,
+		WIRE_SAME_ROLE, WIRE_EXPIRED, WIRE_REVOKED, WIRE_OK, WIRE_REPLACED, 0xffff};
 	for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
 		struct end e;
 		uint64_t now;
@@ -344,11 +344,76 @@ START_TEST(a_peer_that_fails_after_its_last_goaway)
 		solo_goaway(&e, 1, codes[i]);
 		ck_assert_int_ne(e.rc, 0);
 		const char *why = mux_failure(e.mux, &code);
-		bool known = i < 4;
+		bool known = i < 7;
+		uint8_t words[MUX_CONTROL_ROOM];
 		ck_assert_uint_eq(code, known ? codes[i] : (uint32_t)WIRE_PROTOCOL);
 		ck_assert_int_eq(strncmp(why, "the peer ended it: ", 19) == 0, known);
+		ck_assert_uint_eq(mux_last_words(e.mux, code, words), known ? 0 : 16);
 		solo_fini(&e);
 	}
+}
+END_TEST
+
+/* So it is where nothing was announced, or not more than that, if no orderly end has the code. */
+START_TEST(a_peer_that_fails_before_its_last_goaway)
+{
+	static const struct {
+		uint32_t code;
+		const char *why;
+	} codes[] = {{WIRE_REVOKED, "is revoked"}, {WIRE_PROTOCOL, "a rule"},
+		{WIRE_FLOOD, "too many"}, {WIRE_TIMED_OUT, "in time"}, {WIRE_SAME_ROLE, "role"}};
+	for (size_t i = 0; i < 2 * sizeof codes / sizeof *codes; i++) {
+		bool announced = i & 1;
+		struct end e;
+		uint64_t now;
+		uint32_t code;
+		struct mux_options o = pair_options(MUX_DIALLED);
+		solo_init(&e, &now, &o);
+		solo_hello(&e, 10, 4096);
+		opened(&e);
+		solo_drain(&e);
+		if (announced)
+			solo_goaway(&e, WIRE_GOAWAY_OPEN, WIRE_OK);
+		ck_assert_int_eq(e.rc, 0);
+		solo_goaway(&e, 1, codes[i / 2].code);
+		ck_assert_int_ne(e.rc, 0);
+		ck_assert_ptr_nonnull(strstr(mux_failure(e.mux, &code), codes[i / 2].why));
+		ck_assert_uint_eq(code, codes[i / 2].code);
+		solo_fini(&e);
+	}
+}
+END_TEST
+
+/* The driver hears of a code that is another than before, unless it says nothing. */
+START_TEST(a_reason_that_changes_is_told)
+{
+	static const struct {
+		uint32_t last, code;
+		unsigned events; /* so far */
+		bool ends;       /* why it is lost, if it is */
+	} steps[] = {{WIRE_GOAWAY_OPEN, WIRE_OK, 1, false},
+		{WIRE_GOAWAY_OPEN, WIRE_EXPIRED, 2, false},
+		{WIRE_GOAWAY_OPEN, WIRE_EXPIRED, 2, false}, {WIRE_GOAWAY_OPEN, WIRE_OK, 2, false},
+		{1, WIRE_INTERNAL, 3, true}};
+	struct end e;
+	uint64_t now;
+	uint32_t code;
+	struct mux_options o = pair_options(MUX_DIALLED);
+	solo_init(&e, &now, &o);
+	solo_hello(&e, 10, 4096);
+	opened(&e);
+	solo_drain(&e);
+	ck_assert_ptr_null(mux_peer_reason(e.mux, &code));
+	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+		solo_goaway(&e, steps[i].last, steps[i].code);
+		ck_assert_int_eq(e.rc, 0);
+		ck_assert_uint_eq(e.events[MUX_GOAWAY], steps[i].events);
+		if (steps[i].code != WIRE_OK)
+			ck_assert_uint_eq(e.code, steps[i].code);
+		ck_assert_int_eq(mux_peer_reason(e.mux, &code) != NULL, steps[i].ends);
+		ck_assert_uint_eq(code, steps[i].code);
+	}
+	solo_fini(&e);
 }
 END_TEST
 
@@ -481,6 +546,8 @@ int main(void)
 	tcase_add_test(t, opens_leave_first);
 	tcase_add_test(t, goaway_out_of_bounds);
 	tcase_add_test(t, a_peer_that_fails_after_its_last_goaway);
+	tcase_add_test(t, a_peer_that_fails_before_its_last_goaway);
+	tcase_add_test(t, a_reason_that_changes_is_told);
 	tcase_add_test(t, case_27_goaway_with_a_full_buffer);
 	tcase_add_test(t, old_pong_proves_nothing);
 	tcase_add_test(t, ids_run_out);

@@ -230,7 +230,7 @@ START_TEST(two_of_the_same_role)
 		ck_assert_str_eq(mux_failure(e.mux, &code),
 			i == 0 ? "the peer is a controller too" : "the peer is a segment too");
 		struct wire_goaway bye;
-		ck_assert_uint_eq(mux_last_words(e.mux, buf), 16); /* the peer is told why */
+		ck_assert_uint_eq(mux_last_words(e.mux, code, buf), 16); /* the peer is told why */
 		wire_get_goaway(&bye, buf + WIRE_HEADER);
 		ck_assert_uint_eq(bye.code, WIRE_SAME_ROLE);
 		solo_fini(&e);
@@ -252,13 +252,13 @@ START_TEST(failure_stays)
 	ck_assert(!mux_can_open(e.mux));
 	uint8_t words[MUX_CONTROL_ROOM];
 	struct wire_goaway v;
-	ck_assert_uint_eq(mux_last_words(e.mux, words), 16);
+	ck_assert_uint_eq(mux_last_words(e.mux, WIRE_PROTOCOL, words), 16);
 	wire_get_goaway(&v, words + WIRE_HEADER);
 	ck_assert_uint_eq(v.code, WIRE_PROTOCOL);
 	solo_fini(&e);
 	solo_init(&e, &now, NULL);
 	solo_ping(&e, 1, false);
-	ck_assert_uint_eq(mux_last_words(e.mux, words), 0); /* nothing before HELLO */
+	ck_assert_uint_eq(mux_last_words(e.mux, WIRE_PROTOCOL, words), 0); /* nothing before HELLO */
 	solo_fini(&e);
 }
 END_TEST
