@@ -259,7 +259,7 @@ static int make_lasting(struct draft *d)
 	return sync_folder(d->folder);
 }
 
-int secretfile_write_all(const struct secretfile_new *files, size_t n, char why[static WHY_MAX])
+int secretfile_write(const struct secretfile_new *files, size_t n, char why[static WHY_MAX])
 {
 	static int (*const steps[])(struct draft * d) = {prepare, give_name, make_lasting};
 	struct draft drafts[SECRETFILE_TOGETHER];
@@ -288,10 +288,4 @@ int secretfile_write_all(const struct secretfile_new *files, size_t n, char why[
 	if (saved == EEXIST && failed->replace == SECRETFILE_NEW)
 		return why_say(why, ERR_CLOSED, "%s: is there already", failed->path);
 	return why_say(why, ERR_SYS, "%s: cannot write: %s", failed->path, strerror(saved));
-}
-
-int secretfile_write(const char *path, const char *text, size_t n, enum secretfile_replace replace,
-	char why[static WHY_MAX])
-{
-	return secretfile_write_all(&(struct secretfile_new){path, text, n, replace}, 1, why);
 }

@@ -64,10 +64,6 @@ struct secretfile_new {
  * would be missed goes last.  (A file system without RENAME_EXCHANGE, such as NFS, keeps
  * nothing, and cannot give back the first where the second is refused.)
  */
-int secretfile_write_all(const struct secretfile_new *files, size_t n, char why[static WHY_MAX]);
-
-/* The same, of one file. */
-int secretfile_write(const char *path, const char *text, size_t n, enum secretfile_replace replace,
-	char why[static WHY_MAX]);
+int secretfile_write(const struct secretfile_new *files, size_t n, char why[static WHY_MAX]);
 
 #endif

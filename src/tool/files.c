@@ -125,7 +125,7 @@ int files_read_bus(struct files_secrets *s, const char *dir)
 int files_write(const struct secretfile_new *files, size_t n)
 {
 	char why[WHY_MAX];
-	if (secretfile_write_all(files, n, why) == 0)
+	if (secretfile_write(files, n, why) == 0)
 		return 0;
 	return tool_fail(TOOL_EXIT_FAILED, "%s", why);
 }

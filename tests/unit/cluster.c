@@ -26,8 +26,9 @@ char *cluster_path(const struct cluster *c, char *to, const char *name, const ch
 void cluster_write(const struct cluster *c, const char *name, const char *text)
 {
 	char path[CLUSTER_PATH];
-	int rc = secretfile_write(
-		cluster_path(c, path, name, ""), text, strlen(text), SECRETFILE_REPLACE, why);
+	const struct secretfile_new file = {
+		cluster_path(c, path, name, ""), text, strlen(text), SECRETFILE_REPLACE};
+	int rc = secretfile_write(&file, 1, why);
 	ck_assert_msg(rc == 0, "%s", why);
 }
 

@@ -35,10 +35,14 @@ static const char *path(const char *name)
 	return to;
 }
 
+static int write_one(const char *to, const char *text, enum secretfile_replace replace)
+{
+	return secretfile_write(&(struct secretfile_new){to, text, strlen(text), replace}, 1, why);
+}
+
 static void put(const char *name, const char *text)
 {
-	ck_assert_int_eq(
-		secretfile_write(path(name), text, strlen(text), SECRETFILE_REPLACE, why), 0);
+	ck_assert_int_eq(write_one(path(name), text, SECRETFILE_REPLACE), 0);
 }
 
 static struct token claims(const char *name, enum token_role role)
@@ -296,23 +300,23 @@ START_TEST(what_is_written_is_private_and_new)
 {
 	struct stat st;
 	umask(0);
-	ck_assert_int_eq(secretfile_write(path("new"), "a", 1, SECRETFILE_NEW, why), 0);
+	ck_assert_int_eq(write_one(path("new"), "a", SECRETFILE_NEW), 0);
 	ck_assert_int_eq(stat(path("new"), &st), 0);
 	ck_assert_uint_eq(st.st_mode & 07777u, 0600);
-	ck_assert_int_eq(secretfile_write(path("new"), "bc", 2, SECRETFILE_NEW, why), ERR_CLOSED);
+	ck_assert_int_eq(write_one(path("new"), "bc", SECRETFILE_NEW), ERR_CLOSED);
 	ck_assert_ptr_nonnull(strstr(why, "is there already"));
 	ck_assert_int_eq(stat(path("new"), &st), 0);
 	ck_assert_int_eq(st.st_size, 1);
 	ck_assert_int_eq(chmod(path("new"), 0644), 0);
-	ck_assert_int_eq(secretfile_write(path("new"), "bc", 2, SECRETFILE_REPLACE, why), 0);
+	ck_assert_int_eq(write_one(path("new"), "bc", SECRETFILE_REPLACE), 0);
 	ck_assert_int_eq(stat(path("new"), &st), 0);
 	ck_assert_int_eq(st.st_size, 2);
 	ck_assert_uint_eq(st.st_mode & 07777u, 0600);
-	ck_assert_int_eq(secretfile_write("/nonexistent/x", "a", 1, SECRETFILE_NEW, why), ERR_SYS);
+	ck_assert_int_eq(write_one("/nonexistent/x", "a", SECRETFILE_NEW), ERR_SYS);
 	ck_assert_int_eq(errno, ENOENT);
 	/* a link to nowhere is there too */
 	ck_assert_int_eq(symlink("nowhere", path("link")), 0);
-	ck_assert_int_eq(secretfile_write(path("link"), "a", 1, SECRETFILE_NEW, why), ERR_CLOSED);
+	ck_assert_int_eq(write_one(path("link"), "a", SECRETFILE_NEW), ERR_CLOSED);
 }
 END_TEST
 
@@ -320,7 +324,7 @@ START_TEST(what_is_written_its_owner_can_read)
 {
 	struct stat st;
 	mode_t before = umask(0777);
-	ck_assert_int_eq(secretfile_write(path("new"), "a", 1, SECRETFILE_NEW, why), 0);
+	ck_assert_int_eq(write_one(path("new"), "a", SECRETFILE_NEW), 0);
 	umask(before);
 	ck_assert_int_eq(stat(path("new"), &st), 0);
 	ck_assert_uint_eq(st.st_mode & 07777u, 0600);
@@ -337,8 +341,8 @@ START_TEST(what_cannot_be_made_lasting_is_not_made)
 	ck_assert_int_eq(root ? chown(dir, NOBODY, (gid_t)-1) : 0, 0);
 	ck_assert_int_eq(chmod(dir, 0300), 0);
 	ck_assert_int_eq(root ? seteuid(NOBODY) : 0, 0);
-	int rc = secretfile_write(path("new"), "a", 1, SECRETFILE_NEW, why), saved = errno;
-	int rc2 = secretfile_write(path("link"), "new", 3, SECRETFILE_REPLACE, why);
+	int rc = write_one(path("new"), "a", SECRETFILE_NEW), saved = errno;
+	int rc2 = write_one(path("link"), "new", SECRETFILE_REPLACE);
 	ck_assert_int_eq(root ? seteuid(0) : 0, 0);
 	ck_assert_int_eq(chmod(dir, 0700), 0);
 	ck_assert_int_eq(rc, ERR_SYS);

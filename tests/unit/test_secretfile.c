@@ -112,7 +112,7 @@ static int write_both(const char *text, enum secretfile_replace replace)
 {
 	const struct secretfile_new files[] = {
 		{one, text, strlen(text), replace}, {two, text, strlen(text), replace}};
-	return secretfile_write_all(files, 2, why);
+	return secretfile_write(files, 2, why);
 }
 
 /* Neither has changed, there is nothing beside them, and the error names one of them. */
@@ -161,7 +161,8 @@ END_TEST
 
 START_TEST(what_is_in_the_way_of_one_saves_the_other)
 {
-	ck_assert_int_eq(secretfile_write(one, "before", 6, SECRETFILE_NEW, why), 0);
+	const struct secretfile_new first = {one, "before", 6, SECRETFILE_NEW};
+	ck_assert_int_eq(secretfile_write(&first, 1, why), 0);
 	ck_assert_int_eq(mkdir(two, 0700), 0);
 	ck_assert_int_eq(write_both("after", SECRETFILE_REPLACE), ERR_SYS);
 	ck_assert_ptr_nonnull(strstr(why, "/two: cannot write: Is a directory"));
