@@ -9,5 +9,6 @@ libbase_a_SOURCES = \
 	src/base/log.c src/base/log.h \
 	src/base/mem.c src/base/mem.h \
 	src/base/ring.c src/base/ring.h \
+	src/base/spare.c src/base/spare.h \
 	src/base/timers.c src/base/timers.h \
 	src/base/utf8.c src/base/utf8.h

@@ -2,15 +2,12 @@
 
 #include "base/err.h"
 #include "bus/dialer.h"
+#include "bus/egress.h"
 
 #include <sodium.h>
 #include <string.h>
 
-enum { SPARE_MAX = 8 }; /* output buffers kept for later */
-
-struct spare {
-	struct list node;
-};
+enum { BUFFERS_KEPT = 8 };
 
 int bus_init(struct bus *bus)
 {
@@ -18,7 +15,8 @@ int bus_init(struct bus *bus)
 	randombytes_buf(bus->instance, sizeof bus->instance);
 	randombytes_buf(&bus->seed, sizeof bus->seed);
 	randombytes_buf(&bus->random, sizeof bus->random);
-	list_init(&bus->spare);
+	spare_init(&bus->buffers, bus->mem, BUS_WRITE, BUFFERS_KEPT);
+	egress_spare_init(&bus->pending, bus->mem);
 	dialer_queue_init(&bus->dials);
 	list_init(&bus->transports);
 	list_init(&bus->sessions);
@@ -32,37 +30,13 @@ int bus_init(struct bus *bus)
 
 void bus_fini(struct bus *bus)
 {
-	for (struct list *node; (node = list_first(&bus->spare)) != NULL;) {
-		list_remove(node);
-		mem_free(bus->mem, node);
-	}
+	spare_fini(&bus->buffers);
+	spare_fini(&bus->pending);
 	dialer_queue_fini(&bus->dials);
 	generation_fini(bus);
 	pipes_fini(&bus->pipes);
 	mem_free(bus->mem, bus->read_buf);
 	bus->read_buf = NULL;
-}
-
-uint8_t *bus_buffer_get(struct bus *bus)
-{
-	struct list *node = list_first(&bus->spare);
-	if (node == NULL)
-		return mem_alloc(bus->mem, BUS_WRITE);
-	list_remove(node);
-	bus->n_spare--;
-	return (uint8_t *)node;
-}
-
-void bus_buffer_put(struct bus *bus, uint8_t *buf)
-{
-	if (bus->n_spare >= SPARE_MAX) {
-		mem_free(bus->mem, buf);
-		return;
-	}
-	struct spare *spare = (struct spare *)(void *)buf;
-	list_init(&spare->node);
-	list_prepend(&bus->spare, &spare->node);
-	bus->n_spare++;
 }
 
 void bus_new_id(struct bus *bus, uint8_t id[static WIRE_ID])

@@ -9,6 +9,7 @@
 
 #include "base/list.h"
 #include "base/mem.h"
+#include "base/spare.h"
 #include "bus/generation.h"
 #include "bus/pipes.h"
 #include "bus/say.h"
@@ -62,8 +63,8 @@ struct bus {
 
 	uint8_t *read_buf; /* BUS_READ bytes, used within one callback */
 	struct pipes pipes;
-	struct list spare; /* unused output buffers */
-	unsigned n_spare;
+	struct spare buffers; /* of BUS_WRITE bytes, for what is staged, sealed or opened */
+	struct spare pending; /* egress.c's */
 
 	/*
 	 * Whose the Unix sockets are that are bound now, while the process is another user yet;
@@ -89,10 +90,6 @@ int bus_init(struct bus *bus);
 
 /* Frees the buffers; sessions and transports must be gone. */
 void bus_fini(struct bus *bus);
-
-/* An output buffer of BUS_WRITE bytes, or NULL; and back. */
-uint8_t *bus_buffer_get(struct bus *bus);
-void bus_buffer_put(struct bus *bus, uint8_t *buf);
 
 /* A new random id of WIRE_ID bytes, for a session. */
 void bus_new_id(struct bus *bus, uint8_t id[static WIRE_ID]);

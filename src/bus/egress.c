@@ -19,6 +19,11 @@ struct pending {
 	struct egress_target *target;
 };
 
+void egress_spare_init(struct spare *s, struct mem *mem)
+{
+	spare_init(s, mem, sizeof(struct pending), EGRESS_SPARE);
+}
+
 static struct egress_target *hold(struct egress_target *t)
 {
 	t->holders++;
@@ -56,7 +61,7 @@ static void end_pending(struct pending *p)
 {
 	struct bus *bus = p->egress->bus;
 	drop(bus, p->target);
-	loop_free_later(bus->loop, p);
+	spare_put(&bus->pending, p);
 }
 
 static void on_closed_pending(struct session *s)
@@ -67,9 +72,6 @@ static void on_closed_pending(struct session *s)
 	one_less(p->egress);
 	end_pending(p);
 }
-
-static const struct session_ops open_ops = {.closed = on_closed_open};
-static const struct session_ops pending_ops = {.closed = on_closed_pending};
 
 static void on_connected(struct backend_connect *bc, int fd, uint32_t code, const char *why)
 {
@@ -90,7 +92,6 @@ static void on_connected(struct backend_connect *bc, int fd, uint32_t code, cons
 	/* A backend may speak and reset before we notice that it accepted. */
 	if (bc->broken != 0)
 		session_fail_later(s, bc->broken);
-	s->ops = &open_ops;
 	s->owner = &p->egress->sessions;
 	end_pending(p);
 	session_start(s);
@@ -115,19 +116,18 @@ static const char *full(struct egress *e)
 
 static struct session *make_session(struct bus *bus, struct egress *e, const struct wire_open *open)
 {
-	struct pending *p = mem_zalloc(bus->mem, sizeof *p);
+	struct pending *p = spare_get(&bus->pending);
 	if (p == NULL)
 		return NULL;
-	p->sessions.stats = &e->stats;
-	struct session_options opt = {.ops = &pending_ops,
-		.owner = &p->sessions,
-		.service = e->conf,
-		.id = open->session,
-		.n_members = 1};
-	p->egress = e;
+	*p = (struct pending){
+		.sessions = {.stats = &e->stats, .closed = on_closed_pending},
+		.egress = e,
+	};
+	struct session_options opt = {
+		.owner = &p->sessions, .service = e->conf, .id = open->session, .n_members = 1};
 	p->session = session_new(bus, &opt);
 	if (p->session == NULL) {
-		mem_free(bus->mem, p);
+		spare_put(&bus->pending, p);
 		return NULL;
 	}
 	p->target = hold(e->target);
@@ -147,7 +147,7 @@ void egress_begin(struct egress *e, struct transport *t, struct mux_stream *stre
 		transport_refuse(t, stream, why != NULL ? WIRE_BUSY : WIRE_INTERNAL);
 		return;
 	}
-	transport_attach(t, &s->members[0].ts, stream);
+	transport_attach(&s->members[0].ts, stream);
 	struct pending *p = pending_of(s);
 	if (backend_connect(&p->connect, &p->target->backend, on_connected) != 0) {
 		say_session(s, LOG_ERROR, "session %s: refused: out of memory", session_text(s));
@@ -171,7 +171,7 @@ struct egress *egress_new(struct bus *bus, const struct conf_service *conf)
 		return NULL;
 	e->bus = bus;
 	e->conf = conf;
-	e->sessions.stats = &e->stats;
+	e->sessions = (struct session_owner){.stats = &e->stats, .closed = on_closed_open};
 	list_init(&e->node);
 	loop_work_init(&e->settle, settle);
 	return e;

@@ -30,6 +30,11 @@ struct egress {
 	struct loop_work settle;
 };
 
+enum { EGRESS_SPARE = 64 }; /* kept of what a session needs on its way to a backend */
+
+/* Once for a bus, which lends it to all. */
+void egress_spare_init(struct spare *s, struct mem *mem);
+
 /* Leads nowhere yet; `conf` only for its name.  NULL: no memory. */
 struct egress *egress_new(struct bus *bus, const struct conf_service *conf);
 

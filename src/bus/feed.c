@@ -106,7 +106,8 @@ static bool get_pipes(struct session *s)
 		struct pipe **pipe = &s->feed->members[i].pipe;
 		if (!is_fed(&s->members[i]))
 			continue;
-		if (s->members[i].ts.transport->sealed != NULL) /* it would have to be read again */
+		if (transport_of_stream(&s->members[i].ts)->sealed !=
+			NULL) /* it would have to be read again */
 			return false;
 		*pipe = pipes_get(&s->bus->pipes);
 		if (*pipe == NULL || (size != 0 && (*pipe)->size != size))

@@ -16,6 +16,22 @@ static struct ingress *ingress_of(const struct session *s)
 	return container_of(s->owner, struct ingress, sessions);
 }
 
+/* A session that found no link up, and waits for the first that comes up. */
+struct waiter {
+	struct session_owner sessions;
+	struct list node; /* in ingress.waiting */
+	struct session *session;
+	struct ingress *ingress;
+};
+
+/* Its session is the service's own, as all others. */
+static void end_wait(struct waiter *w)
+{
+	w->session->owner = &w->ingress->sessions;
+	list_remove(&w->node);
+	loop_free_later(w->ingress->bus->loop, w);
+}
+
 static void on_closed(struct session *s)
 {
 	struct ingress *in = ingress_of(s);
@@ -24,7 +40,11 @@ static void on_closed(struct session *s)
 		loop_defer(in->bus->loop, &in->settle);
 }
 
-static const struct session_ops ops = {.closed = on_closed};
+static void on_closed_waiting(struct session *s)
+{
+	end_wait(container_of(s->owner, struct waiter, sessions));
+	on_closed(s);
+}
 
 /* A client is turned away before there is a session. */
 static void refuse(struct ingress *in, int fd, const struct addr *peer, enum stats_refusal why)
@@ -66,8 +86,7 @@ static void set_name(struct wire_open *open, const char *name)
 
 static struct session *make_session(struct ingress *in, size_t n_members)
 {
-	struct session_options opt = {.ops = &ops,
-		.owner = &in->sessions,
+	struct session_options opt = {.owner = &in->sessions,
 		.service = in->conf,
 		.n_members = n_members,
 		.full_duplex = in->conf->mode == CONF_FULL_DUPLEX};
@@ -121,12 +140,23 @@ static bool may_wait(struct ingress *in, uint64_t until)
 	return may;
 }
 
-/* A client that finds no link up waits for the first that comes up. */
 static void wait_for_link(struct session *s, uint64_t until)
 {
 	struct ingress *in = ingress_of(s);
+	struct waiter *w = mem_alloc(in->bus->mem, sizeof *w);
+	if (w == NULL) {
+		say_session(s, LOG_ERROR, "session %s: refused: out of memory", session_text(s));
+		session_refuse(s, STATS_NO_RESOURCES, WIRE_INTERNAL);
+		return;
+	}
+	*w = (struct waiter){
+		.sessions = {.stats = &in->stats, .closed = on_closed_waiting},
+		.session = s,
+		.ingress = in,
+	};
+	list_append(&in->waiting, &w->node);
+	s->owner = &w->sessions;
 	s->deadline = until;
-	list_append(&in->waiting, &s->waiting);
 	session_arm(s);
 }
 
@@ -137,7 +167,8 @@ static void on_up(struct server *server)
 	list_init(&batch);
 	list_splice(&batch, &in->waiting);
 	for (struct list *node; (node = list_first(&batch)) != NULL;) {
-		struct session *s = container_of(node, struct session, waiting);
+		struct waiter *w = container_of(node, struct waiter, node);
+		struct session *s = w->session;
 		struct server_member m;
 		struct addr peer = {0};
 		list_remove(node);
@@ -145,6 +176,7 @@ static void on_up(struct server *server)
 			list_append(&in->waiting, node);
 			continue;
 		}
+		end_wait(w);
 		(void)sock_peer_name(s->local.fd, &peer);
 		begin(s, &m, &peer);
 	}
@@ -232,7 +264,7 @@ struct ingress *ingress_new(struct bus *bus, const struct conf_service *conf)
 		return NULL;
 	in->bus = bus;
 	in->conf = conf;
-	in->sessions.stats = &in->stats;
+	in->sessions = (struct session_owner){.stats = &in->stats, .closed = on_closed};
 	list_init(&in->node);
 	list_init(&in->waiting);
 	loop_work_init(&in->settle, settle);

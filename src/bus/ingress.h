@@ -19,7 +19,7 @@ struct ingress {
 	struct listen *listen;         /* NULL: no new clients; the node's */
 	struct server **server;        /* n_servers of them, as in conf */
 	size_t n_servers;
-	struct list waiting; /* sessions without a member yet */
+	struct list waiting; /* for a link: see ingress.c */
 	size_t n_sessions;
 	struct service_stats stats;
 	bool retired; /* lives for the sessions that are left, and then frees itself */

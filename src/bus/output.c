@@ -163,7 +163,7 @@ int output_write(struct transport *t, bool *more)
 		if (t->out == NULL) {
 			if (is_over(t) || !mux_has_output(t->mux))
 				break;
-			t->out = bus_buffer_get(t->bus);
+			t->out = spare_get(&t->bus->buffers);
 			if (t->out == NULL)
 				return ERR_NOMEM;
 			fill(t);
@@ -175,7 +175,7 @@ int output_write(struct transport *t, bool *more)
 		int rc = drain(t);
 		if (rc != 0)
 			return rc;
-		bus_buffer_put(t->bus, t->out);
+		spare_put(&t->bus->buffers, t->out);
 		t->out = NULL;
 		if (n >= budget) {
 			*more = true;

@@ -28,10 +28,8 @@ struct sealed *sealed_new(struct bus *bus, struct secure *secure, const struct l
 
 static void put_buffers(struct bus *bus, struct sealed *s)
 {
-	if (s->plain != NULL)
-		bus_buffer_put(bus, s->plain);
-	if (s->in != NULL)
-		bus_buffer_put(bus, s->in);
+	spare_put(&bus->buffers, s->plain);
+	spare_put(&bus->buffers, s->in);
 	s->in = s->plain = NULL;
 }
 
@@ -52,8 +50,8 @@ ssize_t sealed_receive(struct transport *t, size_t *room)
 {
 	struct sealed *s = t->sealed;
 	*room = 0;
-	s->in = bus_buffer_get(t->bus);
-	s->plain = bus_buffer_get(t->bus);
+	s->in = spare_get(&t->bus->buffers);
+	s->plain = spare_get(&t->bus->buffers);
 	if (s->in == NULL || s->plain == NULL) {
 		put_buffers(t->bus, s);
 		errno = ENOMEM;
@@ -124,12 +122,12 @@ int sealed_seal(struct transport *t)
 	size_t n = t->out_end - t->out_begin, most = record_size(t);
 	size_t size = secure_sealed_size(n, most);
 	assert(n > 0 && size <= BUS_WRITE);
-	uint8_t *sealed = bus_buffer_get(t->bus);
+	uint8_t *sealed = spare_get(&t->bus->buffers);
 	if (sealed == NULL)
 		return ERR_NOMEM;
 	int rc = secure_seal(t->sealed->secure, sealed, t->out + t->out_begin, n, most);
 	/* The buffer that held the plain bytes is the next to be filled, while it is in cache. */
-	bus_buffer_put(t->bus, t->out);
+	spare_put(&t->bus->buffers, t->out);
 	t->out = sealed;
 	t->out_begin = 0;
 	t->out_end = rc == 0 ? size : 0;
@@ -140,7 +138,7 @@ int sealed_say_close(struct transport *t)
 {
 	struct sealed *s = t->sealed;
 	s->said_close = true;
-	t->out = bus_buffer_get(t->bus);
+	t->out = spare_get(&t->bus->buffers);
 	if (t->out == NULL)
 		return ERR_NOMEM;
 	t->out_begin = 0;

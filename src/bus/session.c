@@ -64,14 +64,12 @@ struct session *session_new(struct bus *bus, const struct session_options *opt)
 	}
 	s->service = opt->service;
 	s->generation = generation_hold(bus->generations.current);
-	s->ops = opt->ops;
 	s->owner = opt->owner;
 	s->full_duplex = opt->full_duplex;
 	s->n_members = s->n_live = (uint8_t)opt->n_members;
 	s->active = bus_now(bus);
 	s->timer.fire = on_timer;
 	loop_fd_init(&s->local, on_local_event);
-	list_init(&s->waiting);
 	if (opt->id != NULL)
 		memcpy(s->id, opt->id, WIRE_ID);
 	else
@@ -132,9 +130,8 @@ static void finish(struct session *s)
 		relay_discard(&s->members[i]);
 	feed_free(s);
 	list_remove(&s->node);
-	list_remove(&s->waiting);
 	s->bus->n_sessions--;
-	s->ops->closed(s);
+	s->owner->closed(s);
 	generation_drop(s->bus, s->generation);
 	loop_free_later(s->bus->loop, s);
 	if (s->bus->idle != NULL)

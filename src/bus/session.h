@@ -45,13 +45,9 @@ struct member {
 	bool fin_out;    /* our FIN went */
 };
 
-/* Embedded in whatever owns sessions: the numbers of the service that they are of. */
+/* Embedded in whatever owns sessions; another may take one over, which sets s->owner. */
 struct session_owner {
-	struct service_stats *stats;
-};
-
-/* How the session's service and its side differ. */
-struct session_ops {
+	struct service_stats *stats; /* of the service that they are of */
 	/* It is over: the last call; the session is freed at the end of the turn. */
 	void (*closed)(struct session *s);
 };
@@ -61,10 +57,8 @@ struct session {
 	struct bus *bus;
 	const struct conf_service *service;
 	struct generation *generation; /* whose the service is */
-	const struct session_ops *ops;
 	struct session_owner *owner;
-	struct list node;    /* in bus->sessions */
-	struct list waiting; /* the owner's, in SESSION_WAITING */
+	struct list node; /* in bus->sessions */
 	struct timer timer;
 	struct feed *feed; /* NULL: it has one member */
 	uint8_t id[WIRE_ID];
@@ -86,7 +80,6 @@ struct session {
 };
 
 struct session_options {
-	const struct session_ops *ops;
 	struct session_owner *owner;
 	const struct conf_service *service; /* of the current generation */
 	const uint8_t *id;                  /* WIRE_ID bytes, or NULL: a new random one */

@@ -284,8 +284,7 @@ static void bury(struct loop_work *work)
 	lose_streams(t);
 	t->ops->closed(t, t->ending.why);
 	mux_free(t->mux);
-	if (t->out != NULL)
-		bus_buffer_put(bus, t->out);
+	spare_put(&bus->buffers, t->out);
 	pipes_put(&bus->pipes, t->pipe);
 	sealed_free(bus, t->sealed);
 	list_remove(&t->node);
@@ -298,7 +297,7 @@ static void bury(struct loop_work *work)
 		bus->idle(bus);
 }
 
-static struct mux *make_mux(struct bus *bus, enum mux_side side)
+static struct mux *make_mux(struct transport *t, struct bus *bus, enum mux_side side)
 {
 	bool may_grow;
 	struct mux_options opt = {.side = side,
@@ -306,7 +305,8 @@ static struct mux *make_mux(struct bus *bus, enum mux_side side)
 		.window = quota_window(bus, &may_grow),
 		.window_ceiling = (uint32_t)bus->conf->max_window,
 		.link_timeout = bus->conf->link_timeout,
-		.seed = bus->seed};
+		.seed = bus->seed,
+		.owner = t};
 	memcpy(opt.instance, bus->instance, sizeof opt.instance);
 	struct mux *m = mux_new(bus->mem, &opt, bus_now(bus));
 	if (m != NULL)
@@ -323,7 +323,7 @@ int transport_new(struct transport **out, struct bus *bus, const struct transpor
 	struct transport *t = mem_zalloc(bus->mem, sizeof *t);
 	if (t == NULL)
 		goto err0;
-	t->mux = make_mux(bus, opt->side);
+	t->mux = make_mux(t, bus, opt->side);
 	if (t->mux == NULL)
 		goto err1;
 	t->sealed = sealed;
@@ -374,11 +374,9 @@ int transport_open(struct transport *t, struct transport_stream *ts, struct wire
 	if (t->dead)
 		return ERR_CLOSED;
 	int rc = mux_open(t->mux, open, ts, bus_now(t->bus), &ts->stream);
-	if (rc != 0)
-		return rc;
-	ts->transport = t;
-	touch(t);
-	return 0;
+	if (rc == 0)
+		touch(t);
+	return rc;
 }
 
 void transport_refuse(struct transport *t, struct mux_stream *stream, uint32_t code)
@@ -391,25 +389,28 @@ void transport_close_stream(struct transport_stream *ts, uint32_t code)
 {
 	if (ts->stream == NULL)
 		return;
-	mux_close(ts->stream, code, bus_now(ts->transport->bus));
+	struct transport *t = transport_of_stream(ts);
+	mux_close(ts->stream, code, bus_now(t->bus));
 	ts->stream = NULL;
-	touch(ts->transport);
+	touch(t);
 }
 
 void transport_ready(struct transport_stream *ts)
 {
 	if (ts->stream == NULL)
 		return;
-	mux_ready(ts->stream, bus_now(ts->transport->bus));
-	touch(ts->transport);
+	struct transport *t = transport_of_stream(ts);
+	mux_ready(ts->stream, bus_now(t->bus));
+	touch(t);
 }
 
 void transport_consumed(struct transport_stream *ts, uint64_t n)
 {
 	if (ts->stream == NULL || n == 0)
 		return;
-	mux_consumed(ts->stream, n, bus_now(ts->transport->bus));
-	touch(ts->transport);
+	struct transport *t = transport_of_stream(ts);
+	mux_consumed(ts->stream, n, bus_now(t->bus));
+	touch(t);
 }
 
 uint64_t transport_round_trip(const struct transport *t)

@@ -45,7 +45,6 @@ struct transport_stream_ops {
 /* Embedded by the user of a stream. */
 struct transport_stream {
 	const struct transport_stream_ops *ops;
-	struct transport *transport;
 	struct mux_stream *stream; /* NULL: none, or given back */
 };
 
@@ -127,11 +126,15 @@ int transport_new(struct transport **out, struct bus *bus, const struct transpor
  */
 int transport_open(struct transport *t, struct transport_stream *ts, struct wire_open *open);
 
-/* Gives an incoming stream to ts (whose ops are set). */
-static inline void transport_attach(
-	struct transport *t, struct transport_stream *ts, struct mux_stream *stream)
+/* The transport of a stream that was not given back. */
+static inline struct transport *transport_of_stream(const struct transport_stream *ts)
 {
-	ts->transport = t;
+	return mux_owner(ts->stream);
+}
+
+/* Gives an incoming stream to ts (whose ops are set). */
+static inline void transport_attach(struct transport_stream *ts, struct mux_stream *stream)
+{
 	ts->stream = stream;
 	mux_set_user(stream, ts);
 }

@@ -276,18 +276,18 @@ int mux_open(
 		return ERR_CLOSED;
 	if (m->ours >= m->peer_max)
 		return ERR_LIMIT;
-	struct wire_open *copy = mem_alloc(m->mem, sizeof *copy);
-	if (copy == NULL)
+	uint8_t *frame = mem_alloc(m->mem, WIRE_HEADER + WIRE_OPEN_MIN + open->name_len);
+	if (frame == NULL)
 		return ERR_NOMEM;
 	struct mux_stream *s = mux_impl_add(m, m->next_id, true);
 	if (s == NULL) {
-		mem_free(m->mem, copy);
+		mem_free(m->mem, frame);
 		return ERR_NOMEM;
 	}
 	m->next_id += 2;
 	open->window = m->window;
-	*copy = *open;
-	s->open = copy;
+	(void)wire_put_open(frame, s->id, open);
+	s->open = frame;
 	s->user = user;
 	credit_tx_init(&s->tx_credit, m->window_tx); /* for now: see put_open */
 	credit_rx_init(&s->rx_credit, m->window, now);
@@ -299,6 +299,11 @@ int mux_open(
 void mux_set_user(struct mux_stream *s, void *user)
 {
 	s->user = user;
+}
+
+void *mux_owner(const struct mux_stream *s)
+{
+	return s->mux->opt.owner;
 }
 
 void *mux_user(const struct mux_stream *s)

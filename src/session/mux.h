@@ -36,6 +36,7 @@ struct mux_options {
 	uint64_t hello_timeout;  /* microseconds; 0: MUX_HELLO_TIMEOUT */
 	uint64_t link_timeout;   /* microseconds */
 	uint64_t seed;           /* random, for the table of streams */
+	void *owner;             /* the driver's: mux_owner() */
 };
 
 #define MUX_HELLO_TIMEOUT UINT64_C(5000000)
@@ -128,6 +129,9 @@ bool mux_can_open(const struct mux *m);
 bool mux_is_worn(const struct mux *m);
 
 void mux_set_user(struct mux_stream *s, void *user);
+
+/* mux_options.owner of the mux that the stream is of. */
+void *mux_owner(const struct mux_stream *s);
 
 /*
  * Gives the stream back; it must not be used again.  Where either direction is

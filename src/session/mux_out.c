@@ -34,19 +34,6 @@ static size_t put_goaway(struct mux *m, uint8_t *buf, uint64_t now)
 	return wire_put_goaway(buf, &v);
 }
 
-/* The first OPEN that waits. */
-static size_t put_open(struct mux *m, uint8_t *buf)
-{
-	struct mux_stream *s = container_of(list_first(&m->opens), struct mux_stream, control);
-	size_t n = wire_put_open(buf, s->id, s->open);
-	mem_free(m->mem, s->open);
-	s->open = NULL;
-	/* The peer counts with the LIMITS it has had answered before this OPEN. */
-	credit_tx_init(&s->tx_credit, m->window_tx);
-	mux_impl_unslot(s, STREAM_SLOT_OPEN);
-	return n;
-}
-
 /* A frame that waits in memory of its own. */
 static size_t put_packed(struct mux *m, uint8_t *buf, uint8_t **frame, size_t n)
 {
@@ -54,6 +41,18 @@ static size_t put_packed(struct mux *m, uint8_t *buf, uint8_t **frame, size_t n)
 	mem_free(m->mem, *frame);
 	*frame = NULL;
 	return n;
+}
+
+/* The first OPEN that waits. */
+static size_t put_open(struct mux *m, uint8_t *buf)
+{
+	struct mux_stream *s = container_of(list_first(&m->opens), struct mux_stream, control);
+	struct wire_header h;
+	wire_get_header(&h, s->open);
+	/* The peer counts with the LIMITS it has had answered before this OPEN. */
+	credit_tx_init(&s->tx_credit, m->window_tx);
+	mux_impl_unslot(s, STREAM_SLOT_OPEN);
+	return put_packed(m, buf, &s->open, WIRE_HEADER + h.length);
 }
 
 size_t mux_out_own(struct mux *m, uint8_t *buf, uint64_t now)

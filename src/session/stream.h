@@ -36,7 +36,7 @@ struct mux_stream {
 	struct sched_item sched;
 	struct mux *mux;
 	void *user;
-	struct wire_open *open; /* until the OPEN has left */
+	uint8_t *open; /* its OPEN, a whole frame, until that has left */
 	struct credit_tx tx_credit;
 	struct credit_rx rx_credit;
 	uint32_t id;

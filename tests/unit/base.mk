@@ -46,3 +46,10 @@ tests_unit_test_utf8_SOURCES = tests/unit/test_utf8.c
 tests_unit_test_utf8_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_utf8_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_utf8_LDADD = libunit.a $(L_BASE) $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/test_spare
+TESTS += tests/unit/test_spare
+tests_unit_test_spare_SOURCES = tests/unit/test_spare.c
+tests_unit_test_spare_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_spare_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_spare_LDADD = libunit.a $(L_BASE) $(CHECK_LIBS)

@@ -148,31 +148,6 @@ START_TEST(jitter_and_ids)
 }
 END_TEST
 
-START_TEST(buffers_are_kept_for_later_up_to_a_limit)
-{
-	enum { MANY = 20 };
-	uint8_t *buf[MANY];
-	size_t before = m.live;
-	for (int i = 0; i < MANY; i++) {
-		buf[i] = bus_buffer_get(&bus);
-		ck_assert_ptr_nonnull(buf[i]);
-		memset(buf[i], i, BUS_WRITE);
-	}
-	for (int i = 0; i < MANY; i++)
-		bus_buffer_put(&bus, buf[i]);
-	size_t kept = m.live - before;
-	ck_assert_uint_lt(kept, MANY);
-	size_t calls = m.calls;
-	for (size_t i = 0; i < kept; i++)
-		buf[i] = bus_buffer_get(&bus);
-	ck_assert_uint_eq(m.calls, calls);
-	m.fail_at = m.calls + 1;
-	ck_assert_ptr_null(bus_buffer_get(&bus));
-	for (size_t i = 0; i < kept; i++)
-		bus_buffer_put(&bus, buf[i]);
-}
-END_TEST
-
 int main(void)
 {
 	if (sodium_init() < 0)
@@ -187,7 +162,6 @@ int main(void)
 	tcase_add_test(tc, no_endless_loop_where_nothing_is_given_back);
 	tcase_add_test(tc, a_holder_is_listed_once_and_only_while_it_holds);
 	tcase_add_test(tc, jitter_and_ids);
-	tcase_add_test(tc, buffers_are_kept_for_later_up_to_a_limit);
 	suite_add_tcase(s, tc);
 	return unit_main(s);
 }
