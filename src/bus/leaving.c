@@ -2,6 +2,8 @@
 
 #include "base/clock.h"
 
+#include <string.h>
+
 struct departure {
 	struct directory_entry entry;
 	struct list node;
@@ -49,6 +51,21 @@ void leaving_add(struct leaving *l, struct egress *e)
 	list_append(&l->gone, &d->node);
 	if (!timer_is_set(&l->timer))
 		on_timer(&l->timer);
+}
+
+struct egress *leaving_find(const struct leaving *l, const char *name)
+{
+	return directory_find(&l->directory, name, strlen(name));
+}
+
+void leaving_take_back(struct leaving *l, struct egress *e)
+{
+	list_each_safe (node, &l->gone) {
+		struct departure *d = container_of(node, struct departure, node);
+		if (d->entry.egress == e)
+			depart(l, d);
+	}
+	e->leaving = false;
 }
 
 void leaving_init(struct leaving *l, struct bus *bus)

@@ -4,7 +4,8 @@
  *
  * A segment withdraws a name (roster.h), and meanwhile a session may be on its way to it that the
  * controller would have taken elsewhere, had it known.  So for LEAVING_TIME such a service takes
- * the sessions that come over links that this segment has dialled; then it is retired.
+ * the sessions that come over links that this segment has dialled; then it is retired.  One that
+ * a reload brings again before that is taken back, with its sessions and counters.
  */
 #ifndef CB_BUS_LEAVING_H
 #define CB_BUS_LEAVING_H
@@ -27,5 +28,11 @@ void leaving_fini(struct leaving *l);
 
 /* The service is in no other directory, and retired later; at once where there is no memory. */
 void leaving_add(struct leaving *l, struct egress *e);
+
+/* The one of that name that is leaving, or NULL. */
+struct egress *leaving_find(const struct leaving *l, const char *name);
+
+/* It is leaving, and stays after all: it is the caller's again. */
+void leaving_take_back(struct leaving *l, struct egress *e);
 
 #endif

@@ -149,6 +149,8 @@ static int prepare_service(struct segment_plan *p, size_t i)
 	struct change *c = &p->change[i];
 	struct entrance *en;
 	c->e = find_egress(p, conf->name);
+	if (c->e == NULL)
+		c->e = leaving_find(&node->leaving, conf->name);
 	if (c->e == NULL) {
 		c->e = egress_new(node->bus, conf);
 		c->is_new = true;
@@ -256,9 +258,12 @@ static void commit_services(struct segment_plan *p)
 	const struct conf *conf = p->step->conf;
 	for (size_t i = 0; i < conf->n_services; i++) {
 		struct change *c = &p->change[i];
-		node_count(p->step, c->is_new ? NULL : c->e->conf, &conf->services[i]);
+		bool was_here = !c->is_new && !c->e->leaving;
+		node_count(p->step, was_here ? c->e->conf : NULL, &conf->services[i]);
 		if (c->is_new)
 			list_append(&node->services, &c->e->node);
+		else if (c->e->leaving)
+			leaving_take_back(&node->leaving, c->e);
 		else
 			hash_remove(&p->by_name, &c->e->by_name);
 		egress_commit(c->e, &conf->services[i], c->target);
