@@ -30,7 +30,7 @@ libbus_a_SOURCES = \
 	src/bus/pipes.c src/bus/pipes.h \
 	src/bus/quota.c src/bus/quota.h \
 	src/bus/offers.c src/bus/offers.h \
-	src/bus/registry.c src/bus/registry.h \
+	src/bus/registry.c src/bus/registry.h src/bus/registry_impl.h \
 	src/bus/relay.c src/bus/relay.h \
 	src/bus/feed.c src/bus/feed.h \
 	src/bus/say.c src/bus/say.h \
@@ -43,5 +43,6 @@ libbus_a_SOURCES = \
 	src/bus/session.c src/bus/session.h \
 	src/bus/stats.c src/bus/stats.h \
 	src/bus/survey.c src/bus/survey.h \
+	src/bus/turns.c src/bus/turns.h \
 	src/bus/transport.c src/bus/transport.h \
 	src/bus/uplink.c src/bus/uplink.h

@@ -2,43 +2,11 @@
 
 #include "base/err.h"
 #include "bus/permit.h"
+#include "bus/registry_impl.h"
 #include "bus/say.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* A node may have several processes, of which the latest to announce names serves them. */
-enum standing {
-	IN_FORCE,
-	SHELVED,  /* a newer one has taken over, from this one; its list is kept */
-	FORGOTTEN /* the same, and it is not: one list more of a node is enough */
-};
-
-/* One process. */
-struct peer {
-	struct hash_node node, named;
-	struct registry *reg;
-	struct list ready, leaving; /* struct lane; of those ready, whose turn is next first */
-	struct offerer offerer;
-	unsigned complaints;
-	enum standing standing;
-	bool spoke;    /* it has announced something since it came up */
-	bool listed;   /* its whole list was there once */
-	bool overfull; /* and said so */
-	bool foreign;  /* by its latest transport it is of another customer: it serves nothing */
-	uint8_t instance[WIRE_ID];
-	char *node_name; /* authenticated, or NULL */
-	char text[NAME_ROOM + ADDR_TEXT_MAX + sizeof "bus+ ()"];
-};
-
-/* One transport. */
-struct lane {
-	struct list node;
-	struct transport *t;
-	struct peer *peer;
-	bool ready, foreign;
-	bool doubted; /* a newer one has come, and nothing from this one since */
-};
 
 /* --- peers ----------------------------------------------------------------------------- */
 
@@ -465,120 +433,6 @@ const struct transport_ops *registry_transport_ops(void)
 		.heard = on_heard,
 		.closed = on_closed};
 	return &ops;
-}
-
-/* --- new sessions --------------------------------------------------------------------- */
-
-static void to_the_end(struct list *head, struct list *node)
-{
-	list_remove(node);
-	list_append(head, node);
-}
-
-/* Its transports take turns. */
-static struct transport *transport_of(struct peer *peer)
-{
-	struct list *doubted = NULL, *node = peer->ready.next;
-	for (; node != &peer->ready; node = node->next) {
-		const struct lane *lane = container_of(node, struct lane, node);
-		if (!transport_can_open(lane->t))
-			continue;
-		if (!lane->doubted)
-			break;
-		if (doubted == NULL)
-			doubted = node;
-	}
-	if (node == &peer->ready)
-		node = doubted;
-	if (node == NULL)
-		return NULL;
-	to_the_end(&peer->ready, node);
-	return container_of(node, struct lane, node)->t;
-}
-
-static size_t load_of(const struct peer *peer)
-{
-	size_t n = 0;
-	list_each (node, &peer->ready)
-		n += mux_count(container_of(node, struct lane, node)->t->mux);
-	list_each (node, &peer->leaving)
-		n += mux_count(container_of(node, struct lane, node)->t->mux);
-	return n;
-}
-
-static struct peer *peer_of(const struct offer *o)
-{
-	return container_of(o->by, struct peer, offerer);
-}
-
-static struct transport *next_in_turn(struct offers_name *name)
-{
-	for (size_t i = 0; i < name->n_offers && i < REGISTRY_SCAN; i++) {
-		struct offer *o = container_of(name->list.next, struct offer, of_name);
-		offers_turn(o);
-		struct transport *t = transport_of(peer_of(o));
-		if (t != NULL)
-			return t;
-	}
-	return NULL;
-}
-
-static bool can_open(const struct peer *peer)
-{
-	list_each (node, &peer->ready) {
-		if (transport_can_open(container_of(node, struct lane, node)->t))
-			return true;
-	}
-	return false;
-}
-
-/*
- * Of those with equally few, the one whose turn it is.  Who cannot goes to the end, so that
- * the others come to be looked at, however many cannot.
- */
-static struct transport *least_loaded(struct offers_name *name)
-{
-	struct offer *best = NULL;
-	size_t least = 0, left = name->n_offers < REGISTRY_SCAN ? name->n_offers : REGISTRY_SCAN;
-	list_each_safe (node, &name->list) {
-		struct offer *o = container_of(node, struct offer, of_name);
-		if (left-- == 0)
-			break;
-		if (!can_open(peer_of(o))) {
-			offers_turn(o);
-			continue;
-		}
-		size_t load = load_of(peer_of(o));
-		if (best == NULL || load < least) {
-			best = o;
-			least = load;
-		}
-	}
-	if (best == NULL)
-		return NULL;
-	offers_turn(best);
-	return transport_of(peer_of(best));
-}
-
-struct transport *registry_next(struct offers_name *name, enum conf_balance balance)
-{
-	return balance == CONF_LEAST_SESSIONS ? least_loaded(name) : next_in_turn(name);
-}
-
-size_t registry_all(struct offers_name *name, struct transport **t, size_t room)
-{
-	size_t n = 0, left = name->n_offers < REGISTRY_SCAN ? name->n_offers : REGISTRY_SCAN;
-	list_each_safe (node, &name->list) {
-		struct offer *o = container_of(node, struct offer, of_name);
-		if (n == room || left-- == 0)
-			break;
-		t[n] = transport_of(peer_of(o));
-		if (t[n] != NULL)
-			n++;
-		else
-			offers_turn(o);
-	}
-	return n;
 }
 
 /* --- life ----------------------------------------------------------------------------- */

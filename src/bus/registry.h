@@ -16,7 +16,6 @@
 #include "bus/offers.h"
 
 enum {
-	REGISTRY_SCAN = 64,       /* peers that are looked at for one session, at most */
 	REGISTRY_COMPLAINTS = 16, /* names of a peer whose refusal is logged one by one */
 };
 
@@ -33,15 +32,5 @@ void registry_fini(struct registry *reg);
 
 /* What the acceptors of its transports are to be given as ops; the owner is the registry. */
 const struct transport_ops *registry_transport_ops(void);
-
-/*
- * The transport for a new session: of the next peer in turn, or of the one with the fewest
- * streams of the next REGISTRY_SCAN, which costs as many looks.  NULL when there is none, or
- * none that allows a further stream.
- */
-struct transport *registry_next(struct offers_name *name, enum conf_balance balance);
-
-/* A transport of each peer that serves it, `room` at most.  How many. */
-size_t registry_all(struct offers_name *name, struct transport **t, size_t room);
 
 #endif

@@ -1,6 +1,7 @@
 #include "bus/server_bus.h"
 
 #include "base/err.h"
+#include "bus/turns.h"
 
 #include <string.h>
 
@@ -45,9 +46,9 @@ static size_t members(struct server *server, struct server_member *m, size_t roo
 	struct transport *t[CONF_SERVERS_MAX];
 	size_t n;
 	if (server->service->fanout == CONF_FANOUT_ALL) {
-		n = registry_all(sb->name, t, room < CONF_SERVERS_MAX ? room : CONF_SERVERS_MAX);
+		n = turns_all(sb->name, t, room < CONF_SERVERS_MAX ? room : CONF_SERVERS_MAX);
 	} else {
-		t[0] = registry_next(sb->name, server->service->balance);
+		t[0] = turns_next(sb->name, server->service->balance);
 		n = t[0] != NULL ? 1 : 0;
 	}
 	for (size_t i = 0; i < n; i++)
