@@ -303,6 +303,21 @@ static void on_renewed(struct transport *t)
 	tell_changes(lane->peer, t);
 }
 
+/* Its links are made anew when its key changes, and nothing else would say so. */
+static void watch_key(struct peer *peer, const struct transport *t)
+{
+	const uint8_t *key = t->sealed != NULL ? secure_peer_key(t->sealed->secure) : NULL;
+	if (key == NULL || memcmp(peer->key, key, KEYFILE_KEY) == 0)
+		return;
+	if (peer->keyed)
+		say_peer(t, LOG_NOTICE,
+			"segment %s: it has another key now; new sessions use links that are made "
+			"with that",
+			peer->text);
+	memcpy(peer->key, key, KEYFILE_KEY);
+	peer->keyed = true;
+}
+
 /* What an older transport has brought counts no more, if the new one is of another customer. */
 static void watch_customer(struct peer *peer, const struct lane *lane)
 {
@@ -354,6 +369,7 @@ static void on_ready(struct transport *t)
 	list_append(&peer->ready, &lane->node);
 	if (!was_up)
 		comes_up(peer, t);
+	watch_key(peer, t);
 	watch_customer(peer, lane);
 }
 

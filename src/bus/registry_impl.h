@@ -26,6 +26,8 @@ struct peer {
 	bool listed;   /* its whole list was there once */
 	bool overfull; /* and said so */
 	bool foreign;  /* by its latest transport it is of another customer: it serves nothing */
+	bool keyed;    /* its key is known */
+	uint8_t key[KEYFILE_KEY]; /* of its latest transport */
 	uint8_t instance[WIRE_ID];
 	char *node_name; /* authenticated, or NULL */
 	char text[NAME_ROOM + ADDR_TEXT_MAX + sizeof "bus+ ()"];

@@ -2,6 +2,7 @@
 more, and why a peer has gone."""
 
 import os
+import shutil
 import signal
 
 import pytest
@@ -12,6 +13,7 @@ from proto import (ANNOUNCE, CONTROLLER, EXPIRED, INTERNAL, LIST_END, OK, OPEN, 
                    Peer, announce, announced, data, goaway, open_)
 from test_identities import Pair
 from test_nat_links import answer, dialler, secured
+from wait import eventually
 
 
 class Stranger:
@@ -215,3 +217,36 @@ def test_why_a_peer_has_failed_is_said_of_the_link(bus):
     peer.send(open_(2, "web"), goaway(last=0, code=PROTOCOL))
     node.daemon.wait_log("the peer ended it: it says that a rule was broken")
     assert not node.daemon.logged("without goodbye|running sessions")
+
+
+# --- who has become another ------------------------------------------------------------------
+
+@pytest.mark.parametrize("how", ["name", "key", "name and key"])
+def test_a_segment_that_becomes_another_is_not_said_to_shut_down(bus, how):
+    """Its controller says what is true: another link takes the place of the old one, and where only
+    the key is another, that."""
+    hub = secured(bus)
+    hub.service("web")
+    server = bus.listen()
+    node = dialler(bus, hub, web=server)
+    bus.secure(node)
+    bus.controller.start()
+    node.start()
+    daemon = bus.controller.daemon
+    daemon.wait_log(rf"segment {node.name} \(\S+\): serves 1 services")
+    if how == "name":
+        shutil.copy(bus.keys.folder / f"{node.name}.key", bus.keys.folder / "renamed.key")
+    if how == "key":
+        bus.keys.issue(node.name, "segment", "--new-key")
+    else:
+        bus.keys.issue("renamed", "segment")
+        node.options.update(bus.keys.options("renamed"))
+    node.reload()
+    if how == "key":
+        daemon.wait_log(rf"notice: segment {node.name} \(\S+\): it has another key now")
+    else:
+        daemon.wait_log(r"segment renamed \(\S+\): up")
+        daemon.wait_log(rf"segment {node.name} \(\S+\): goes away \(another link takes its place\)")
+    eventually(lambda: len(daemon.logged_all("serves 1 services")) >= (1 if how == "key" else 2))
+    assert not daemon.logged("shutting down")
+    assert len(daemon.logged_all("another key")) == (1 if how == "key" else 0)
