@@ -141,6 +141,11 @@ void guard_ready(struct transport *t)
 	watch_sooner(t);
 }
 
+void guard_look_again(struct transport *t)
+{
+	vouch_watch(t, wall_now());
+}
+
 bool guard_renew(struct transport *t, const uint8_t *text, size_t n)
 {
 	bool renewed = t->sealed != NULL && vouch_renew(t, text, n, wall_now());

@@ -102,6 +102,12 @@ void guard_hears_of_end(struct bus *bus);
 /* A secured transport is ready: the peer gets our token if it is not the one it has. */
 void guard_ready(struct transport *t);
 
+/*
+ * The time that a peer whose token had expired was given is over: it is looked at once more, as a
+ * clock may have been set since.
+ */
+void guard_look_again(struct transport *t);
+
 /* The peer's fresh token came.  Whether it is in force now, in the place of another. */
 bool guard_renew(struct transport *t, const uint8_t *text, size_t n);
 

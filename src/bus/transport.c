@@ -245,9 +245,10 @@ static void on_timer(struct timer *timer)
 	/* What can be read is read before a deadline is judged. */
 	t->lfd.ready |= LOOP_READABLE;
 	read_all(t);
-	if (t->dead)
-		return;
-	ending_tick(t);
+	if (!t->dead && t->ending.expelled && bus_now(t->bus) >= t->ending.by)
+		guard_look_again(t);
+	if (!t->dead)
+		ending_tick(t);
 	if (t->dead)
 		return;
 	if (mux_tick(t->mux, bus_now(t->bus)) != 0)

@@ -495,6 +495,25 @@ START_TEST(a_reload_pardons_who_is_valid_again)
 }
 END_TEST
 
+/* It is right again, but nobody has looked since, when the time that was left is over. */
+START_TEST(a_wall_clock_that_comes_back_just_in_time)
+{
+	drain_timeout = "30s";
+	start_both();
+	begin_session();
+	struct transport *t = the_transport(segment), *u = the_transport(controller);
+	fast_set_wall(10 * 86400);
+	RIG_UNTIL(&r, t->ending.expelled && u->ending.expelled);
+	uint64_t by = t->ending.by > u->ending.by ? t->ending.by : u->ending.by;
+	loop_timer_stop(r.loop, &segment->bus.guard->timer);
+	loop_timer_stop(r.loop, &controller->bus.guard->timer);
+	fast_set_wall(0);
+	RIG_UNTIL(&r, clock_now() > by + CLOCK_SEC);
+	ck_assert(!t->ending.expelled && !u->ending.expelled);
+	end_session();
+}
+END_TEST
+
 /* --- another key, or another customer ----------------------------------------------------------
  */
 
@@ -799,6 +818,7 @@ int main(void)
 	tcase_add_test(t, case_34_a_fresh_token_in_the_last_moment);
 	tcase_add_test(t, a_wall_clock_that_leaps_and_comes_back);
 	tcase_add_test(t, a_reload_pardons_who_is_valid_again);
+	tcase_add_test(t, a_wall_clock_that_comes_back_just_in_time);
 	tcase_add_loop_test(t, case_34_a_link_is_made_anew_for_another_customer, 0, 2);
 	tcase_add_test(t, who_is_never_content_is_dialled_with_pauses);
 	tcase_add_loop_test(t, it_has_expired_at_the_start, 0, 2);
