@@ -10,5 +10,6 @@ libbase_a_SOURCES = \
 	src/base/mem.c src/base/mem.h \
 	src/base/ring.c src/base/ring.h \
 	src/base/spare.c src/base/spare.h \
+	src/base/standard.c src/base/standard.h \
 	src/base/timers.c src/base/timers.h \
 	src/base/utf8.c src/base/utf8.h

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/standard.h"
 #include "bus/coverage.h"
 #include "bus/guard.h"
 #include "bus/node.h"
@@ -481,6 +482,8 @@ static int load_and_run(struct daemon *d, const struct options *opt)
 int daemon_main(enum conf_role role, int argc, char **argv)
 {
 	struct options opt;
+	if (standard_hold() != 0)
+		return DAEMON_EXIT_FAILED; /* and there may be nobody to tell */
 	if (options_parse(&opt, role, argc, argv) != 0)
 		return DAEMON_EXIT_USAGE;
 	if (opt.action == OPTIONS_VERSION) {

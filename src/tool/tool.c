@@ -2,6 +2,7 @@
 
 #include "config.h"
 
+#include "base/standard.h"
 #include "crypto/token.h"
 #include "tool/init.h"
 #include "tool/issue.h"
@@ -131,6 +132,8 @@ static const struct command *find(int argc, char **argv)
 
 int tool_main(int argc, char **argv)
 {
+	if (standard_hold() != 0)
+		return TOOL_EXIT_FAILED; /* and there may be nobody to tell */
 	if (argc < 2) {
 		fputs("cloudbus: expected a command\n", stderr);
 		return tool_usage();

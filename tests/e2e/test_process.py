@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from daemon import PROGRAMS, command, environment
+from daemon import PROGRAMS, command, environment, wrapped
 from net import FIN, RST, echo, pattern
 from wait import DEADLINE, Task, eventually, remains
 
@@ -275,3 +275,27 @@ def test_configuration_file_may_vanish(bus):
     client = bus.connect(service)
     client.send(b"x")
     assert client.recv_exactly(1) == b"x"
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_closed_standard_descriptors_become_nothing_else(bus, program):
+    """Otherwise a socket would be standard error, and its peer get the log."""
+    if wrapped():
+        pytest.skip("the wrapper needs them")
+    service = bus.service(bus.serve(echo))
+    node = bus.controller if program == "controller" else bus.segments[0]
+    other = bus.segments[0] if program == "controller" else bus.controller
+    node.options["hardening"] = "off"  # to look at it
+    other.spawn()
+    node.prefix = ["sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-']
+    pid = node.spawn().pid
+    def works():
+        try:
+            client = bus.connect(service)
+            client.send(b"hello")
+            return client.recv_exactly(5) == b"hello"
+        except OSError:
+            return False
+    eventually(works, "a session")
+    names = {os.readlink(f"/proc/{pid}/fd/{number}") for number in range(3)}
+    assert names == {"/dev/null"}

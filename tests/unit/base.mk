@@ -53,3 +53,10 @@ tests_unit_test_spare_SOURCES = tests/unit/test_spare.c
 tests_unit_test_spare_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_spare_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_spare_LDADD = libunit.a $(L_BASE) $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/test_standard
+TESTS += tests/unit/test_standard
+tests_unit_test_standard_SOURCES = tests/unit/test_standard.c
+tests_unit_test_standard_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_standard_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_standard_LDADD = libunit.a $(L_BASE) $(CHECK_LIBS)
