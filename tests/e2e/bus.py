@@ -25,7 +25,9 @@ class Node:
     def __init__(self, folder, program, name):
         self.program, self.name = program, name
         self.path = folder / f"{name}.ini"
-        self.options = {"drain_timeout": "10s"}
+        # Long enough on any machine.  And one transport for each link, as on every short path:
+        # a kernel that is behind may take loopback for a long one.
+        self.options = {"drain_timeout": f"{DEADLINE / 2:.0f}s", "transports": 1}
         if wrapped() or os.geteuid() != 0:
             # A wrapper has calls of its own to make; and who is not root cannot look into a
             # hardened process, to count its descriptors.

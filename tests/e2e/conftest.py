@@ -1,6 +1,5 @@
 import os
 import resource
-import shutil
 import signal
 import sys
 
@@ -10,6 +9,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import wan  # noqa: E402 (the path comes first)
 from bus import Bus  # noqa: E402
+from daemon import needed  # noqa: E402
 
 
 def pytest_configure():
@@ -34,17 +34,8 @@ def bus(tmp_path):
 
 @pytest.fixture
 def need():
-    """need("psql"): the path of a tool; without it the test is skipped, or fails if
-    CLOUDBUS_E2E_REQUIRE=1."""
-    def find(tool, *folders):
-        path = shutil.which(tool, path=os.pathsep.join([os.environ["PATH"], "/usr/sbin", *folders]))
-        if path is None:
-            message = f"{tool} is not installed"
-            if os.environ.get("CLOUDBUS_E2E_REQUIRE") == "1":
-                pytest.fail(message)
-            pytest.skip(message)
-        return path
-    return find
+    """need("psql"): as daemon.needed()."""
+    return needed
 
 
 @pytest.fixture

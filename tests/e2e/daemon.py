@@ -9,6 +9,8 @@ import signal
 import subprocess
 import time
 
+import pytest
+
 from wait import DEADLINE, eventually
 
 PROGRAMS = ("controller", "segment")
@@ -29,6 +31,17 @@ def binary(program):
     if not os.access(path, os.X_OK):
         raise RuntimeError(f"no executable {path}: set {program.upper()} or BUILDDIR")
     return os.path.abspath(path)
+
+
+def needed(tool, *folders):
+    """The path of a tool; without it the test is skipped, or fails if CLOUDBUS_E2E_REQUIRE=1."""
+    path = shutil.which(tool, path=os.pathsep.join([os.environ["PATH"], "/usr/sbin", *folders]))
+    if path is None:
+        message = f"{tool} is not installed"
+        if os.environ.get("CLOUDBUS_E2E_REQUIRE") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+    return path
 
 
 def sanitized():
@@ -88,8 +101,7 @@ class Daemon:
         return re.findall(expression, self.log())
 
     def wait_log(self, expression):
-        return eventually(lambda: self.logged(expression) or self._must_run(),
-                          f"{self.program} logs {expression!r}")
+        return self._until(lambda: self.logged(expression), f"logs {expression!r}")
 
     def wait_ready(self):
         self.wait_log(r"\bready\b")
@@ -103,13 +115,17 @@ class Daemon:
         return {url for url, how in state.items() if how == "up"}
 
     def wait_links(self, number):
-        eventually(lambda: len(self.links_up()) == number or self._must_run(),
-                   f"{number} links up at the {self.program}")
+        self._until(lambda: len(self.links_up()) == number, f"has {number} links up")
 
-    def _must_run(self):
-        if self.process.poll() is not None:
-            raise AssertionError(
-                f"{self.program} exited with {self.process.returncode}:\n{self.log()}")
+    def _until(self, condition, what):
+        def holds():
+            ended = not self.running()  # before its log is read: that has its last words then
+            value = condition()
+            if ended and not value:
+                raise AssertionError(
+                    f"{self.program} exited with {self.process.returncode}:\n{self.log()}")
+            return value
+        return eventually(holds, f"the {self.program} {what}")
 
     # --- what it uses ---
 

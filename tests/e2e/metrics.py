@@ -8,6 +8,7 @@ from net import parse
 from wait import DEADLINE, eventually
 
 FRESH = 0.12  # seconds; EXPORTER_RENDERS a second are made
+IDLE = 8  # after EXPORTER_TIMEOUT seconds the node would close the connection
 
 LINE = re.compile(r"([a-z_]+)(?:\{(.*)\})? ([0-9.]+)")
 LABEL = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"')
@@ -24,6 +25,8 @@ class Metrics:
 
     def text(self):
         """What is true now: sooner after the last text than FRESH the same one would come again."""
+        if time.monotonic() > self._asked + IDLE:
+            self._client.close()  # request() makes another
         time.sleep(max(0.0, self._asked + FRESH - time.monotonic()))
         self._client.request("GET", "/metrics")
         self._asked = time.monotonic()

@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import os
 import random
+import select
 import socket
 import struct
 import termios
@@ -153,6 +154,23 @@ class Stream:
             self.sock.settimeout(DEADLINE)
         raise AssertionError(f"expected silence, got {got or 'the end'}")
 
+    def send_for_ever(self, data):
+        """Sends it again and again until the stream fails, with that error: whatever the buffers
+        on the way take."""
+        while True:
+            self.send(data)
+
+    def send_and_reset(self, data):
+        """Both at once.  From one processor: loopback delivers in order what each has sent, and
+        whoever is moved to another one in between may overtake himself, RST before the data."""
+        processors = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {min(processors)})
+        try:
+            self.send(data)
+            self.reset()
+        finally:
+            os.sched_setaffinity(0, processors)
+
     def fin(self):
         self._sent_fin = True
         self.sock.shutdown(socket.SHUT_WR)
@@ -205,6 +223,13 @@ class Listener:
         stream = Stream(self.sock.accept()[0])
         self.streams.append(stream)
         return stream
+
+    def poll(self):
+        """The next connection if there is one already, else None."""
+        try:
+            return self.accept(0)
+        except BlockingIOError:
+            return None
 
     def untouched(self, seconds):
         """Asserts that nobody connects for a while."""
@@ -333,14 +358,21 @@ class Ports:
     def __init__(self):
         with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
             below = int(file.read().split()[0])
-        self._first, self._last = (10000, below - 1) if below > 12000 else (61000, 65535)
+        self._usual = (10000, below - 1) if below > 12000 else (61000, 65535)
         self._random = random.Random(os.urandom(8))
         self._held = []
 
     def reserve(self, *hosts):
         """One port that is free on all of `hosts` (127.0.0.1 by default)."""
+        return self._reserve(hosts, *self._usual)
+
+    def reserve_low(self):
+        """One that takes a privilege to be bound."""
+        return self._reserve((), 512, 1023)
+
+    def _reserve(self, hosts, first, last):
         for _ in range(1000):
-            port = self._random.randint(self._first, self._last)
+            port = self._random.randint(first, last)
             socks = []
             try:
                 for host in hosts or ("127.0.0.1",):
@@ -375,6 +407,8 @@ class Unanswering:
             sock.setblocking(False)
             sock.connect_ex(address)
             self._fill.append(sock)
+        # Where one is through there is room for no other.
+        assert select.select([], self._fill, [], DEADLINE)[1], "nobody fills the queue"
 
     def close(self):
         for sock in self._fill:

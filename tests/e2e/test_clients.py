@@ -39,11 +39,16 @@ class Program:
             self.process = subprocess.Popen([str(arg) for arg in argv], stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, **kwargs)
 
+    def said(self):
+        """Its log so far, of a process that runs."""
+        assert self.process.poll() is None, self.log.read_text()
+        return self.log.read_text(errors="replace")
+
     def wait_port(self, url):
         def answers():
-            assert self.process.poll() is None, self.log.read_text()
+            self.said()
             try:
-                Stream.connect(url, deadline=1).close()
+                Stream.connect(url).close()
             except OSError:
                 return False
             return True
@@ -168,7 +173,9 @@ def postgres(bus, need, tmp_path):
         program = bus.keep(Program(
             tmp_path, *prefix, server, "-D", f"{folder}/data", "-h", host, "-p", port,
             "-k", folder, "-c", "fsync=off", "-c", "max_connections=64", env=env, cwd=folder))
-        program.wait_port(url)
+        # It listens before that, and turns clients away.
+        eventually(lambda: "ready to accept connections" in program.said(), "PostgreSQL is ready",
+                   2 * DEADLINE)
         yield url, f"unix://{folder}/.s.PGSQL.{port}", user
         program.close()
     finally:

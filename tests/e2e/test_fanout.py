@@ -6,7 +6,7 @@ import time
 import pytest
 
 from net import FIN, RST, pattern
-from wait import Task, eventually, remains
+from wait import Task, eventually, patient, remains
 
 MIB = 1 << 20
 HALF, FULL = "half duplex", "full duplex"
@@ -160,7 +160,7 @@ def test_full_duplex_half_close_lasts(bus):
 
 @pytest.mark.parametrize("mode", [HALF, FULL])
 def test_case_53_member_that_stands_still_is_dropped_alone(bus, mode):
-    fan = Fan(bus, 3, mode, member_timeout="3s").start()
+    fan = Fan(bus, 3, mode, member_timeout=patient(5)).start()
     client, (first, slow, third) = fan.session()
     before = sum(run.rss() for run in bus.daemons())
     data = pattern(256 * MIB)
@@ -413,6 +413,9 @@ def test_a_link_that_is_down_sets_no_pace(bus):
 def test_losers_leave_nothing_behind(bus):
     fan = Fan(bus, 3, HALF).start()
     before = [run.fds() for run in bus.daemons()]
+
+    def closed():
+        return all(run.fds() <= had for run, had in zip(bus.daemons(), before))
     for number in range(30):
         client, members = fan.session(b"q")
         members[number % 3].send(b"a")
@@ -421,5 +424,5 @@ def test_losers_leave_nothing_behind(bus):
         assert client.recv_end() == (b"a", FIN)
         for stream in (client, *members):
             stream.close()
-    eventually(lambda: [run.fds() for run in bus.daemons()] <= before, "descriptors are closed")
+    eventually(closed, "descriptors are closed")
     remains(lambda: all(run.running() for run in bus.daemons()), 0.1)

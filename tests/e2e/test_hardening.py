@@ -45,17 +45,6 @@ def fixture_public():
     shutil.rmtree(folder)
 
 
-def low_port():
-    for port in range(1023, 511, -1):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no free port below 1024")
-
-
 def running(bus, options, folder=None, **service_keys):
     """A started pair that echoes, with these options on both sides."""
     service = bus.service(bus.serve(echo), **service_keys)
@@ -130,7 +119,7 @@ def test_user_is_kept_to_and_its_sockets_are_removed(public, bus, someone):
 @bare
 def test_user_may_bind_a_low_port(public, bus, someone):
     bus.address = lambda kind, plain=bus.address: (
-        tcp_url("127.0.0.1", low_port()) if kind == "low" else plain(kind))
+        tcp_url("127.0.0.1", bus.ports.reserve_low()) if kind == "low" else plain(kind))
     check_echo(bus, running(bus, {"user": str(someone.pw_uid)}, folder=public, front="low"))
 
 
@@ -311,7 +300,7 @@ def test_reload_does_what_the_user_can(public, roots, bus, someone):
     assert not (roots / "new").exists()
     also(f"unix://{home}/new")
     assert (home / "new").stat().st_uid == someone.pw_uid
-    also(tcp_url("127.0.0.1", low_port()))
+    also(tcp_url("127.0.0.1", bus.ports.reserve_low()))
     given_to(bus.keys, pwd.getpwuid(0))
     bus.keys.issue("controller", "controller")
     given_to(bus.keys, someone)

@@ -11,7 +11,7 @@ from bus import Bus
 from nameserver import SERVFAIL
 from net import FIN, RST, Listener, Stream, Unanswering, digest, echo, pattern, sink
 from relay import DOWN, UP
-from wait import Task, eventually
+from wait import DEADLINE, Task, eventually
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def _ask(server, name, kind, tcp):
         bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0"
     query += struct.pack(">HH", kind, 1)
     with socket.socket(type=socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM) as sock:
-        sock.settimeout(5)
+        sock.settimeout(DEADLINE)
         sock.connect((host, int(port)))
         if not tcp:
             sock.send(query)

@@ -163,7 +163,9 @@ def test_who_is_connected_and_silent_wakes_nobody(bus):
             before = switches()
             time.sleep(0.5)
             return switches() - before <= 1  # a link's PING may be due
-        eventually(asleep, f"the {program} sleeps", deadline=5)
+        sock = client.sock
+        eventually(asleep, f"the {program} sleeps")
+        assert client.ask()[0] == 200 and client.sock is sock  # it was connected all the while
         client.close()
 
 

@@ -52,7 +52,7 @@ def test_drain_finishes_running_sessions_and_takes_no_new_ones(bus, running, pro
     if program == "controller":
         def refused():
             try:
-                bus.connect(running[0])
+                bus.connect(running[0]).reset()  # the drain would wait for it
             except OSError:
                 return True
             return False
@@ -82,14 +82,12 @@ def test_drained_segment_leaves_a_slow_reader_its_tail(bus, running):
     client.fin()
     assert server.recv_end() == (b"", FIN)
     sending = Task(lambda: (server.send(data), server.close()))
-    got = bytearray()
+    got, tail = bytearray(), 192 * 1024  # of which not a byte needs to be read for all to be sent
     while segment.running():
-        chunk = client.recv(65536)
-        assert chunk, "the end came before the segment's"
-        got += chunk
+        if len(got) < len(data) - tail:
+            got += client.recv(min(65536, len(data) - tail - len(got)))
         time.sleep(0.002)
     sending.result()
-    assert len(got) < len(data), "the reader was not slow"
     end = client.recv_end()
     assert (bytes(got) + end.data, end.how) == (data, FIN)
     assert segment.wait_exit() == 0
@@ -179,7 +177,7 @@ def test_case_51_storm_of_signals(bus, running, program):
 def test_case_41_client_gone_while_bytes_flow(bus, running):
     for _ in range(20):
         client, server = session(bus, running)
-        sending = Task(server.send, bytes(64 * MIB))
+        sending = Task(server.send_for_ever, bytes(MIB))
         client.recv_exactly(1000)
         client.reset()
         with pytest.raises(OSError):
@@ -238,7 +236,7 @@ def test_case_40_log_that_takes_nothing(bus, kind):
 
 
 def test_log_level_is_kept(bus):
-    service = bus.service(bus.serve(echo))
+    service = bus.service(bus.serve(echo), connect_timeout="60s")
     for node in (bus.controller, *bus.segments):
         node.options["log"] = "error"
     for node in (*bus.segments, bus.controller):

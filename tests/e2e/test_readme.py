@@ -78,8 +78,7 @@ def test_the_secured_set_up_works_as_it_is_written(bus, shell, source):
     daemons = {}
     try:
         for program, text in files.items():
-            for old, new in ports.items():
-                text = text.replace(f"127.0.0.1:{old}", f"127.0.0.1:{new}")
+            text = re.sub(r"(127\.0\.0\.1:)(\d+)", lambda found: found[1] + ports[found[2]], text)
             if wrapped() or os.geteuid() != 0:
                 text = text.replace("[Cloudbus]\n", "[Cloudbus]\nhardening=off\n")
             path = shell.folder / f"{program}.ini"

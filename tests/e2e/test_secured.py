@@ -15,7 +15,7 @@ import pytest
 from bus import Keys
 from daemon import run, sanitized, wrapped
 from net import FIN, RST, echo, parse, pattern
-from wait import DEADLINE, PATIENCE, Task, eventually
+from wait import DEADLINE, Task, eventually
 
 MIB = 1 << 20
 
@@ -37,6 +37,22 @@ def works(bus, service):
     assert client.recv_exactly(14) == b"are you there?"
     client.fin()
     assert client.recv_end() == (b"", FIN)
+
+
+def session(bus, revoked=False):
+    """A started bus whose backend the test plays, with a session that works: (the segment, what a
+    further one takes, client, server).  The segment may have a list of who is revoked: nobody."""
+    backend = bus.listen()
+    service = bus.service(backend, name="any", link="bus")
+    segment = service.segments[0]
+    if revoked:
+        bus.keys.revoke("# nobody yet")
+        segment.options["revoked"] = bus.keys.folder / "revoked"
+    bus.start()
+    client, server = bus.pair(service, backend)
+    client.send(b"x")
+    assert server.recv_exactly(1) == b"x"
+    return segment, (service, backend), client, server
 
 
 # --- it works -------------------------------------------------------------------------------------
@@ -113,13 +129,8 @@ def test_orderly_end_is_seen_as_one(bus):
 
 
 def test_kill_is_no_clean_end(bus):
-    backend = bus.listen()
-    service = bus.service(backend, name="any", link="bus")
-    bus.start()
-    client, server = bus.pair(service, backend)
-    client.send(b"x")
-    assert server.recv_exactly(1) == b"x"
-    service.segments[0].daemon.kill()
+    segment, _, client, _ = session(bus)
+    segment.daemon.kill()
     assert client.recv_end() == (b"", RST)
 
 
@@ -251,15 +262,7 @@ def test_what_it_allows_works(bus, keys):
 # --- the end of tokens --------------------------------------------------------------------------------
 
 def test_revoked_while_it_is_used(bus):
-    backend = bus.listen()
-    service = bus.service(backend, name="any", link="bus")
-    segment = service.segments[0]
-    bus.keys.revoke("# nobody yet")
-    segment.options["revoked"] = bus.keys.folder / "revoked"
-    bus.start()
-    client, server = bus.pair(service, backend)
-    client.send(b"x")
-    assert server.recv_exactly(1) == b"x"
+    segment, _, client, server = session(bus, revoked=True)
     bus.keys.revoke("controller")
     segment.daemon.signal(signal.SIGHUP)
     assert client.recv_end() == (b"", RST)
@@ -274,15 +277,7 @@ def test_revoked_while_it_is_used(bus):
 @pytest.mark.parametrize("wrong", ["key", "token", "trust", "ini", "other token", "draining"])
 def test_case_47_who_is_revoked_goes_whatever_is_wrong_beside(bus, wrong):
     """A reload that is refused, or files that are, or a drain: the list counts."""
-    backend = bus.listen()
-    service = bus.service(backend, name="any", link="bus")
-    segment = service.segments[0]
-    bus.keys.revoke("# nobody yet")
-    segment.options["revoked"] = bus.keys.folder / "revoked"
-    bus.start()
-    client, server = bus.pair(service, backend)
-    client.send(b"x")
-    assert server.recv_exactly(1) == b"x"
+    segment, _, client, server = session(bus, revoked=True)
     bus.keys.revoke("controller")
     if wrong == "ini":
         segment.options["nonsense"] = "1"
@@ -306,13 +301,7 @@ def test_case_47_who_is_revoked_goes_whatever_is_wrong_beside(bus, wrong):
 
 def test_a_list_named_by_a_reload_counts_whatever_the_token_file_is(bus):
     """The configuration is refused, its list is not; nor does a further reload forget it."""
-    backend = bus.listen()
-    service = bus.service(backend, name="any", link="bus")
-    segment = service.segments[0]
-    bus.start()
-    client, server = bus.pair(service, backend)
-    client.send(b"x")
-    assert server.recv_exactly(1) == b"x"
+    segment, again, client, server = session(bus)
     (bus.keys.folder / f"{segment.name}.token").write_text("nonsense\n")
     bus.keys.revoke("controller")
     segment.options["revoked"] = bus.keys.folder / "revoked"
@@ -331,7 +320,7 @@ def test_a_list_named_by_a_reload_counts_whatever_the_token_file_is(bus):
     bus.keys.revoke("# nobody")
     segment.reload()
     bus.wait_links()
-    client, server = bus.pair(service, backend)
+    client, server = bus.pair(*again)
     client.send(b"x")
     assert server.recv_exactly(1) == b"x"
 
@@ -465,11 +454,13 @@ def test_expired_while_it_is_used(bus, need):
     backend = bus.listen()
     service = bus.service(backend, name="any", link="bus")
     segment = service.segments[0]
-    segment.options["drain_timeout"] = "2s"
+    segment.options["drain_timeout"] = "4s"
+    segment.start()
     # 30 s are allowed for clocks that differ.
     now = int(time.time())
-    bus.keys.forge(need("openssl"), "controller", nbf=now - 3600, exp=now - 27)
-    bus.start()
+    bus.keys.forge(need("openssl"), "controller", nbf=now - 3600, exp=now - 22)
+    bus.controller.start()
+    bus.wait_links()
     client, server = bus.pair(service, backend)
     segment.daemon.wait_log(r"node controller .*expired.*; running sessions may finish")
     client.send(b"still here")
@@ -740,7 +731,7 @@ def test_strangers_that_say_nothing_hold_nobody_up(bus):
     eventually(lambda: segment.daemon.fds() <= idle + 8, "eight are inside")
     works(bus, service)
     assert all(ended(sock) for sock in silent)
-    assert time.monotonic() - begin < 8 * PATIENCE
+    assert time.monotonic() - begin < DEADLINE / 2
     eventually(lambda: segment.daemon.fds() == idle, "nothing is left of them")
 
 
@@ -786,7 +777,8 @@ def test_strangers_of_its_own_address_do_not_keep_a_node_out(bus):
         segment.daemon.wait_log(r"refused: .*\baddress\b")  # they have all its places
         before = strangers.n
         bus.controller.start()
-        bus.wait_links()
+        # On a slow machine its message comes later behind its connection, and loses more lots.
+        eventually(bus.controller.daemon.links_up, "it is let in", 4 * DEADLINE)
         works(bus, service)
         eventually(lambda: strangers.n > before + 16, "they have not given up")
         bus.controller.daemon.kill()

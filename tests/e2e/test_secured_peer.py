@@ -90,7 +90,8 @@ NOW = int(time.time())
 # Where the signature holds the log names the node, and says what is wrong.
 SIGNED = {
     "expired": ({"nbf": NOW - 7200, "exp": NOW - 31}, "node scripted: exp: expired at "),
-    "not yet valid": ({"nbf": NOW + 3000}, "node scripted: nbf: not valid before "),
+    "not yet valid": ({"nbf": NOW + 86400, "exp": NOW + 2 * 86400},
+                      "node scripted: nbf: not valid before "),
     "other bus": ({"iss": "umbrella"}, 'iss: "umbrella"; expected example'),
     "revoked by name": ({"sub": "revoked-node"}, "node revoked-node, token id-1: revoked"),
     "revoked by id": ({"jti": "revoked-id"}, "node scripted, token revoked-id: revoked"),

@@ -9,7 +9,7 @@ import pytest
 import proto
 import wan
 from net import FIN, Stream, name_server_of
-from test_nat_links import Hub, dialler, greeted, secured
+from test_nat_links import Hub, Opened, dialler, greeted, secured
 from wait import eventually
 
 
@@ -67,8 +67,8 @@ class Steady:
 
 
 @pytest.fixture
-def steady():
-    """steady(url): the clients, who must all have been served at the end."""
+def steady(bus):
+    """steady(url): the clients, who must all have been served at the end, before that of the bus."""
     made = []
 
     def make(url, **kwargs):
@@ -93,13 +93,20 @@ def one_segment(bus, hub, name="here", **options):
     return node
 
 
-def test_case_34_tokens_are_renewed(bus, steady):
+@pytest.fixture
+def linked(bus):
+    """A controller and a segment that serves "web" over a secured link: (hub, url, segment)."""
     hub = secured(bus)
     url = hub.service("web")
     bus.secure()
     bus.controller.start()
     node = one_segment(bus, hub)
     bus.controller.daemon.wait_log("serves 1 services")
+    return hub, url, node
+
+
+def test_case_34_tokens_are_renewed(bus, steady, linked):
+    _, url, node = linked
     clients = steady(url)
     for days in range(2, 6):
         for one in (node, bus.controller):
@@ -116,48 +123,38 @@ def new_key(bus, node):
     node.daemon.signal(signal.SIGHUP)
 
 
-def links(hub, node):
-    """The connections of a segment to the hub, by their ports."""
-    return wan.connections(node.daemon.pid, int(hub.address.rsplit(":", 1)[1]))
+def links(hub):
+    """The connections of segments to the hub, by their ports."""
+    return wan.connections(int(hub.address.rsplit(":", 1)[1]))
 
 
-def test_case_34_the_segments_key_is_changed(bus, steady):
+def test_case_34_the_segments_key_is_changed(bus, steady, linked):
     """Its links are made anew with it; sessions that run stay where they are."""
-    hub = secured(bus)
-    url = hub.service("web")
-    bus.secure()
-    bus.controller.start()
-    node = one_segment(bus, hub)
-    bus.controller.daemon.wait_log("serves 1 services")
+    hub, url, node = linked
     clients = steady(url)
     running = bus.connect(url)
     assert running.recv_exactly(4) == b"here"  # and has not ended yet
-    first = links(hub, node)
+    first = links(hub)
     for _ in range(3):
-        before = links(hub, node) - first
+        before = links(hub) - first
         new_key(bus, node)
-        eventually(lambda before=before: len(links(hub, node)) == 2
-                   and not links(hub, node) & before, "a link with the new key in the old one's place")
+        eventually(lambda before=before: len(links(hub)) == 2
+                   and not links(hub) & before, "a link with the new key in the old one's place")
         clients.more()
-    assert first < links(hub, node)
+    assert first < links(hub)
     running.fin()
-    eventually(lambda: not links(hub, node) & first, "the first link ends with its last session")
+    eventually(lambda: not links(hub) & first, "the first link ends with its last session")
     clients.more()
 
 
-def test_case_34_the_controllers_key_is_changed(bus, steady):
+def test_case_34_the_controllers_key_is_changed(bus, steady, linked):
     """It tells the segment, which dials it anew: it cannot do so itself."""
-    hub = secured(bus)
-    url = hub.service("web")
-    bus.secure()
-    bus.controller.start()
-    node = one_segment(bus, hub)
-    bus.controller.daemon.wait_log("serves 1 services")
+    hub, url, node = linked
     clients = steady(url, clients=1)
-    first = links(hub, node)
+    first = links(hub)
     new_key(bus, bus.controller)
     bus.controller.daemon.wait_log("a new key")
-    eventually(lambda: len(links(hub, node)) == 1 and links(hub, node) != first,
+    eventually(lambda: len(links(hub)) == 1 and links(hub) != first,
                "a link under the new key")
     clients.more()
 
@@ -187,40 +184,38 @@ def test_a_worn_transport_goes_when_the_next_one_is_known(bus):
     listener.untouched(0.3)  # one replacement is enough
 
 
-def test_a_segment_that_comes_back_while_its_old_link_is_half_dead(bus):
-    """What a newer transport may have replaced gets no sessions before it has answered."""
+def old_and_new(bus, announce=True, **new):
+    """A controller with a service, and two transports of one segment that are played by hand, the
+    latter with further arguments of HELLO and, if so said, a list: (url, the two)."""
     hub = Hub(bus)
     url = hub.service("web")
     bus.controller.start()
-    instance = bytes(range(16))
-    first = greeted(bus, hub, instance=instance)
-    first.send(proto.announce("web"))
-    first.expect_pong(1)
-    second = greeted(bus, hub, instance=instance)
-    second.send(proto.announce("web"))
-    second.expect_pong(1)
+    peers = []
+    for says, keys in ((True, {}), (announce, new)):
+        peers.append(greeted(bus, hub, instance=bytes(range(16)), **keys))
+        if says:
+            peers[-1].send(proto.announce("web"))
+        peers[-1].expect_pong(1)
+    return url, *peers
+
+
+def test_a_segment_that_comes_back_while_its_old_link_is_half_dead(bus):
+    """What a newer transport may have replaced gets no sessions before it has answered."""
+    url, first, second = old_and_new(bus)
     for _ in range(4):
         bus.connect(url)
         second.expect(proto.OPEN, skip=(proto.CREDIT, proto.LIMITS, proto.DATA))
     assert not first.expect_pong(2)  # it lives after all
+    opened = Opened([first, second])
     for _ in range(6):
         bus.connect(url)
-    opened = [[frame.type for frame in peer.expect_pong(3)].count(proto.OPEN)
-              for peer in (first, second)]
-    assert opened == [3, 3]
+    opened.wait(6)
+    assert opened.each == [3, 3]
 
 
 def test_what_may_be_lost_is_better_than_nothing(bus):
     """The newer transport allows no streams: the older one is taken, whatever it is."""
-    hub = Hub(bus)
-    url = hub.service("web")
-    bus.controller.start()
-    instance = bytes(range(16))
-    first = greeted(bus, hub, instance=instance)
-    first.send(proto.announce("web"))
-    first.expect_pong(1)
-    second = greeted(bus, hub, instance=instance, max_streams=0)
-    second.expect_pong(1)
+    url, first, _ = old_and_new(bus, announce=False, max_streams=0)
     bus.connect(url)
     first.expect(proto.OPEN)
 
@@ -242,18 +237,24 @@ def test_a_segment_reloads_other_services(bus, steady):
         clients.more(20)
 
 
-@pytest.mark.parametrize("delay", [0, 0.02], ids=["near", "far"])
-def test_a_name_moves_from_segment_to_segment(bus, steady, delay):
-    """The one takes it up, then the other gives it up: a session on its way is not lost."""
+@pytest.fixture(params=[0, 0.02], ids=["near", "far"])
+def two(bus, request):
+    """A controller and two segments of one name, which say 0 and 1: (hub, url, the two)."""
     hub = Hub(bus)
     url = hub.service("web")
     bus.controller.start()
     nodes = [dialler(bus, hub, web=bus.serve(name_server_of(str(i)))) for i in range(2)]
     for node in nodes:
-        if delay:
-            node.options["connect"] = bus.relay(hub.address, delay=delay).url
+        if request.param:
+            node.options["connect"] = bus.relay(hub.address, delay=request.param).url
         node.start()
     hub.serving(2)
+    return hub, url, nodes
+
+
+def test_a_name_moves_from_segment_to_segment(steady, two):
+    """The one takes it up, then the other gives it up: a session on its way is not lost."""
+    _, url, nodes = two
     clients = steady(url)
     other = [("other", [("server", "tcp://127.0.0.1:1")])]
     mine = [node.sections for node in nodes]
@@ -267,17 +268,8 @@ def test_a_name_moves_from_segment_to_segment(bus, steady, delay):
         clients.more()
 
 
-@pytest.mark.parametrize("delay", [0, 0.02], ids=["near", "far"])
-def test_a_segment_drains_beside_another(bus, steady, delay):
-    hub = Hub(bus)
-    url = hub.service("web")
-    bus.controller.start()
-    nodes = [dialler(bus, hub, web=bus.serve(name_server_of(str(i)))) for i in range(2)]
-    for node in nodes:
-        if delay:
-            node.options["connect"] = bus.relay(hub.address, delay=delay).url
-        node.start()
-    hub.serving(2)
+def test_a_segment_drains_beside_another(steady, two):
+    hub, url, nodes = two
     clients = steady(url)
     for times in range(4):
         nodes[times % 2].daemon.stop()

@@ -9,6 +9,12 @@ PATIENCE = float(os.environ.get("CLOUDBUS_E2E_PATIENCE", "1"))
 DEADLINE = 30.0 * PATIENCE
 
 
+def patient(seconds):
+    """A duration for a configuration, of which the test needs a good part for itself: longer
+    where all takes longer."""
+    return f"{seconds * PATIENCE * 1000:.0f}ms"
+
+
 def eventually(condition, what="the condition", deadline=DEADLINE, every=0.01):
     """Polls until condition() is true and returns its value; AssertionError at the deadline."""
     end = time.monotonic() + deadline

@@ -8,6 +8,8 @@ import signal
 import subprocess
 from pathlib import Path
 
+from daemon import needed
+
 NEAR, FAR = "10.213.0.1", "10.213.0.2"
 TUNLINK = Path(os.environ.get("BUILDDIR", ".")) / "tests" / "bench" / "tunlink"
 
@@ -22,7 +24,9 @@ class Wan:
 
     def __init__(self, ip, delay_ms):
         self._ip, self._link, self._names = ip, None, []
-        names = [f"cloudbus-e2e-{os.getpid()}-{side}" for side in ("near", "far")]
+        # Of its own, also beside what a run that was killed has left behind.
+        mark = os.urandom(4).hex()
+        names = [f"cloudbus-e2e-{mark}-{side}" for side in ("near", "far")]
         try:
             for name in names:
                 self._run("netns", "add", name)
@@ -50,17 +54,22 @@ class Wan:
             self._run("netns", "del", name)
 
 
-def connections(pid, port):
-    """The ports of this side of a process's machine from which it is connected to that port."""
-    table = Path(f"/proc/{pid}/net/tcp").read_text(encoding="ascii")
-    return {int(local, 16) for local, remote in re.findall(
-        r"(?m)^ *\d+: \w+:(\w+) \w+:(\w+) 01 ", table) if int(remote, 16) == port}
+def _established(prefix, port, options):
+    """What ss says; /proc/net/tcp would have all that wait for their time to be over as well."""
+    done = subprocess.run([*prefix, needed("ss"), options, "state", "established",
+                           f"( dport = :{port} )"], capture_output=True, text=True, check=True)
+    return done.stdout
 
 
-def carried(ss, prefix, port):
-    """Bytes that have come in on each connection to that port, by the order of our own ports,
-    where `prefix` leads."""
-    done = subprocess.run([*prefix, ss, "-tinH", "state", "established", f"( dport = :{port} )"],
-                          capture_output=True, text=True, check=True)
-    found = re.findall(r":(\d+) +[\d.]+:\d+.*(?:\n\s.*)*?bytes_received:(\d+)", done.stdout)
+def connections(port, prefix=()):
+    """The ports of this side from which somebody is connected to that port, where `prefix`
+    leads."""
+    found = re.findall(r":(\d+) +[\d.]+:\d+", _established(prefix, port, "-tnH"))
+    return {int(own) for own in found}
+
+
+def carried(port, prefix):
+    """Bytes that have come in on each connection to that port, by the order of our own ports."""
+    found = re.findall(r":(\d+) +[\d.]+:\d+.*(?:\n\s.*)*?bytes_received:(\d+)",
+                       _established(prefix, port, "-tinH"))
     return [int(n) for _, n in sorted(found)]
