@@ -1,5 +1,6 @@
 /*
- * mux_impl - what the files of mux share.  Private to the session layer.
+ * mux_impl - what the files of mux share: its state, and the streams in its table.  Private
+ * to the session layer.
  */
 #ifndef CB_SESSION_MUX_IMPL_H
 #define CB_SESSION_MUX_IMPL_H
@@ -78,6 +79,9 @@ struct mux_stream *mux_impl_find(const struct mux *m, uint32_t id);
 
 /* A new stream in the table.  NULL when there is no memory. */
 struct mux_stream *mux_impl_add(struct mux *m, uint32_t id, bool ours);
+
+/* Frees one that is in no list and no table. */
+void mux_impl_free(struct mux_stream *s);
 
 /* Takes a slot of control output; gives one up unsent. */
 void mux_impl_slot(struct mux_stream *s, enum stream_slot slot);
