@@ -132,6 +132,12 @@ static void forget_backoff(struct dialer *d)
 		d->backoff = DIALER_BACKOFF_MIN;
 }
 
+static void look_at_path(struct dialer *d, const struct transport *t)
+{
+	d->allowed = d->bus->conf->transports;
+	d->wanted = transport_round_trip(t) > DIALER_LONG_PATH ? d->allowed : 1;
+}
+
 static void on_ready(struct transport *t)
 {
 	struct dialer *d = t->owner;
@@ -154,9 +160,7 @@ static void on_ready(struct transport *t)
 	d->ready_at = bus_now(d->bus);
 	d->complaint = 0;
 	d->refused = false;
-	d->wanted = 1;
-	if (transport_round_trip(t) > DIALER_LONG_PATH)
-		d->wanted = d->bus->conf->transports;
+	look_at_path(d, t);
 	d->ops->up(d, t);
 	if (count_fresh(d) < d->wanted)
 		dial(d);
@@ -497,6 +501,47 @@ void dialer_use(struct dialer *d)
 	d->in_use = true;
 	if (d->n_ready == 0 && !timer_is_set(&d->retry))
 		dial(d);
+}
+
+/* Of those that need not be replaced. */
+static struct transport *least_used(const struct dialer *d)
+{
+	struct transport *least = NULL;
+	for (unsigned i = 0; i < d->n_ready; i++) {
+		struct transport *t = d->ready[i];
+		if (!transport_is_worn(t) &&
+			(least == NULL || mux_count(t->mux) < mux_count(least->mux)))
+			least = t;
+	}
+	return least;
+}
+
+static void reconfigure(struct dialer *d)
+{
+	if (d->n_ready == 0 || d->allowed == d->bus->conf->transports)
+		return;
+	look_at_path(d, d->ready[0]);
+	unsigned coming = d->next != NULL || is_dialling(d), before = d->n_ready;
+	for (unsigned n = count_fresh(d); n > 1 && n + coming > d->wanted; n--) {
+		struct transport *t = least_used(d);
+		(void)withdraw(d, t);
+		transport_goaway(t, WIRE_UNUSED);
+	}
+	if (d->n_ready < before)
+		log_notice("link %s: %u transports are too many now; running sessions finish",
+			text_of(d), before - d->n_ready);
+	if (count_fresh(d) < d->wanted && !timer_is_set(&d->retry))
+		dial(d);
+}
+
+void dialer_reconfigure(struct bus *bus)
+{
+	list_each (node, &bus->transports) {
+		const struct transport *t = container_of(node, struct transport, node);
+		struct dialer *d = t->owner;
+		if (t->ops == &transport_ops && !t->dead && d->in_use && !*d->stopped)
+			reconfigure(d);
+	}
 }
 
 void dialer_give_up(struct dialer *d)

@@ -80,6 +80,7 @@ struct dialer {
 	struct transport *ready[CONF_TRANSPORTS_MAX]; /* open to new sessions */
 	unsigned n_ready, turn;
 	unsigned wanted;         /* transports, by the length of the path */
+	unsigned allowed;        /* of which so many by transports=, when that was found */
 	struct transport *next;  /* its HELLO is not in yet, or NULL */
 	size_t n_transports;     /* with those that are on their way out */
 	uint64_t backoff;        /* microseconds; the next pause is up to this */
@@ -111,6 +112,12 @@ void dialer_use(struct dialer *d);
 
 /* Gives it up: no more attempts; its transports say goodbye, once their sessions are over. */
 void dialer_give_up(struct dialer *d);
+
+/*
+ * The bus's configuration is another: where its transports= is, those that are too many say
+ * goodbye, the ones with the fewest sessions first, and those that are too few are dialled.
+ */
+void dialer_reconfigure(struct bus *bus);
 
 /* Whether it has a transport, an attempt or a question under way. */
 bool dialer_busy(const struct dialer *d);

@@ -82,6 +82,7 @@ void node_commit(struct node_step *step, struct node_changes *changes)
 		node_controller_commit(step);
 	else
 		node_segment_commit(step);
+	dialer_reconfigure(bus);
 	*changes = step->changes;
 	mem_free(bus->mem, step);
 }

@@ -318,6 +318,14 @@ START_TEST(case39_no_memory)
 }
 END_TEST
 
+static void quiet_reset(struct transport_stream *ts, uint32_t code)
+{
+	(void)ts;
+	(void)code;
+}
+
+static const struct transport_stream_ops quiet = {.reset = quiet_reset};
+
 START_TEST(a_long_path_gets_several_transports)
 {
 	enum { N = 4 };
@@ -340,6 +348,36 @@ START_TEST(a_long_path_gets_several_transports)
 	ck_assert_ptr_nonnull(link_transport(link));
 	RIG_UNTIL(&r, link->dialer.n_ready == N);
 	ck_assert_uint_eq(bus.n_transports, N);
+}
+END_TEST
+
+/* A reload that wants fewer, or more, does not wait for one to be lost; sessions go on. */
+START_TEST(another_number_of_transports_counts_at_once)
+{
+	enum { N = 4 };
+	conf.transports = N;
+	round_trip = DIALER_LONG_PATH + 1;
+	struct link *link = use(0);
+	struct rig_node *segment = start_segment();
+	RIG_UNTIL(&r, link->dialer.n_ready == N && segment->bus.n_transports == N);
+	dialer_reconfigure(&bus); /* nothing is another */
+	ck_assert_uint_eq(link->dialer.n_ready, N);
+	/* A stream on one of them: that one is not among those that go. */
+	struct transport *used = link_transport(link);
+	struct wire_open open = {.name = "x", .name_len = 1};
+	struct transport_stream ts = {.ops = &quiet};
+	ck_assert_int_eq(transport_open(used, &ts, &open), 0);
+	conf.transports = 1;
+	dialer_reconfigure(&bus);
+	ck_assert_uint_eq(link->dialer.n_ready, 1);
+	ck_assert_ptr_eq(link_transport(link), used);
+	RIG_UNTIL(&r, bus.n_transports == 1 && segment->bus.n_transports == 1);
+	ck_assert(!used->dead && !mux_is_going(used->mux));
+	conf.transports = 2;
+	dialer_reconfigure(&bus);
+	RIG_UNTIL(&r, link->dialer.n_ready == 2 && segment->bus.n_transports == 2);
+	ck_assert(!used->dead && !mux_is_going(used->mux));
+	transport_close_stream(&ts, WIRE_ABORTED);
 }
 END_TEST
 
@@ -394,6 +432,7 @@ int main(void)
 	tcase_add_test(tc, many_are_dialled_over_several_turns_and_who_is_awaited_at_once);
 	tcase_add_test(tc, it_comes_up_and_tells_all);
 	tcase_add_test(tc, a_long_path_gets_several_transports);
+	tcase_add_test(tc, another_number_of_transports_counts_at_once);
 	tcase_add_test(tc, a_short_path_gets_one);
 	tcase_add_test(tc, what_is_too_many_is_not_dialled_again);
 	tcase_add_test(tc, a_worn_transport_is_replaced);
