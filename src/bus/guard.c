@@ -31,6 +31,9 @@ enum token_role guard_peer_role(const struct bus *bus)
 	return bus->conf->role == CONF_CONTROLLER ? TOKEN_SEGMENT : TOKEN_CONTROLLER;
 }
 
+/* What to do when ours has expired. */
+#define ADVICE "; issue a fresh one and put it there, it is taken by itself"
+
 /* --- our own token ------------------------------------------------------------------------- */
 
 /* What is wrong, by its words; behind a semicolon there is advice, or the time of now. */
@@ -62,8 +65,8 @@ static void watch_own(struct guard *g, int64_t now)
 	if (token_check_time(token, now, why) != 0) {
 		if (!g->out_of_time)
 			log_error("this node dials nobody, and peers end their links to it: "
-				  "%s: %s",
-				g->keyring.source.token, why);
+				  "%s: %s%s",
+				g->keyring.source.token, why, now >= token->expires ? ADVICE : "");
 		g->out_of_time = true;
 		return;
 	}
@@ -95,6 +98,26 @@ void guard_hears_of_end(struct bus *bus)
 {
 	struct guard *g = bus->guard;
 	g->told = g->told || wall_now() >= own_token(g)->expires;
+}
+
+bool guard_knows_why(struct bus *bus, char why[static WHY_MAX])
+{
+	struct guard *g = bus->guard;
+	const struct token *token = own_token(g);
+	char fault[WHY_MAX];
+	int rc = token_check_time(token, wall_now(), fault);
+	if (rc == 0 && credentials_revoke(g->keyring.now->credentials, token))
+		rc = why_say(fault, ERR_INVALID, "it is on this node's own revocation list");
+	uint64_t words = rc != 0 ? words_of(fault) : 0;
+	bool news = words != g->confessed;
+	g->confessed = words;
+	why[0] = '\0';
+	if (rc != 0 && news)
+		(void)why_say(why, rc,
+			"this node's token does not count, and peers go when they have seen it: "
+			"%s: %s%s",
+			g->keyring.source.token, fault, rc == ERR_TIMEOUT ? ADVICE : "");
+	return rc != 0;
 }
 
 /* --- locked memory ------------------------------------------------------------------------- */

@@ -32,6 +32,7 @@ struct guard {
 	int64_t warned;                /* when its end was last warned of; 0: never */
 	uint64_t complaint; /* the last look for a fresh token that failed, by its words; 0: none */
 	bool out_of_time;   /* the token in force has expired, or is not valid yet, and said so */
+	uint64_t confessed; /* what is wrong with our token, as last told of a peer that left; 0 */
 	bool told;          /* a peer has said that it has expired */
 	bool revoked;       /* by our own list, and said so */
 	bool unlocked;      /* keys are, and said so */
@@ -98,6 +99,12 @@ bool guard_may_dial(struct bus *bus);
 
 /* A peer goes away because a token has expired: ours, if that may be. */
 void guard_hears_of_end(struct bus *bus);
+
+/*
+ * Whether this node knows what is wrong with its own token, which a peer has seen and then gone:
+ * then why has it, with what to do, the first time, and is empty as long as it stays the same.
+ */
+bool guard_knows_why(struct bus *bus, char why[static WHY_MAX]);
 
 /* A secured transport is ready: the peer gets our token if it is not the one it has. */
 void guard_ready(struct transport *t);

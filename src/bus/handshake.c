@@ -55,7 +55,8 @@ static void fail(struct handshake *h, int err, const char *why)
 		.fd = -1,
 		.fault = secure_fault(s),
 		.key = secure_peer_key(s),
-		.why = why};
+		.why = why,
+		.left = h->left};
 	h->secure = NULL;
 	loop_timer_stop(h->bus->loop, &h->timer);
 	loop_close(h->bus->loop, &h->lfd);
@@ -113,7 +114,8 @@ static ssize_t receive_some(struct handshake *h, uint8_t *buf)
 	const char *why = n == 0 ? "closed in the middle of its handshake" : strerror(errno);
 	if (h->side == NOISE_INITIATOR && !h->answered)
 		why = HINT_1;
-	else if (h->side == NOISE_RESPONDER && secure_is_proven(h->secure))
+	h->left = h->side == NOISE_RESPONDER && secure_is_proven(h->secure);
+	if (h->left)
 		why = HINT_2;
 	fail(h, n == 0 ? ERR_CLOSED : ERR_SYS, why);
 	return -1;

@@ -19,6 +19,7 @@ struct handshake_result {
 	enum secure_fault fault;
 	const uint8_t *key; /* the peer's, of KEYFILE_KEY bytes, also after a failure; or NULL */
 	const char *why;    /* of the failure; until done() returns */
+	bool left;          /* the peer went when it had our token: accepting side only */
 };
 
 struct handshake_options {
@@ -40,7 +41,7 @@ struct handshake {
 	struct secure *secure; /* NULL: not busy */
 	struct timer timer;
 	enum noise_side side;
-	bool proven_told, answered;
+	bool proven_told, answered, left;
 	void (*proven)(struct handshake *h);
 	void (*done)(struct handshake *h, const struct handshake_result *result);
 };

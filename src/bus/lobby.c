@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "bus/guard.h"
 #include "bus/handshake.h"
 #include "bus/say.h"
 
@@ -33,6 +34,19 @@ static void complain(struct lobby *lobby, const struct addr *peer, const char *w
 	char more[CHATTER_ROOM];
 	if (chatter_may(&lobby->chatter, CHATTER_LINES, bus_now(lobby->bus), more))
 		log_warning("transport from %s refused: %s%s", say_where(peer, true), why, more);
+}
+
+/* It has seen our token, and gone: said once where it is known that nothing else can come of it. */
+static void complain_of_leaving(struct lobby *lobby, const struct addr *peer, const char *guess)
+{
+	char why[WHY_MAX];
+	if (!guard_knows_why(lobby->bus, why))
+		complain(lobby, peer, guess);
+	else if (why[0] != '\0')
+		complain(lobby, peer, why);
+	else
+		log_debug("transport from %s: gone when it had this node's token",
+			say_where(peer, true));
 }
 
 /* It is turned away, whatever its handshake was going to be. */
@@ -117,7 +131,10 @@ static void on_done(struct handshake *h, const struct handshake_result *r)
 	if (r->err != 0) {
 		if (r->fault == SECURE_UNWELCOME)
 			doorman_key_failed(d, r->key, now);
-		complain(lobby, &v->peer, r->why);
+		if (r->left)
+			complain_of_leaving(lobby, &v->peer, r->why);
+		else
+			complain(lobby, &v->peer, r->why);
 		leave(v, how);
 		let_go(v);
 		return;

@@ -4,6 +4,7 @@ more, and why a peer has gone."""
 import os
 import shutil
 import signal
+import time
 
 import pytest
 
@@ -250,3 +251,37 @@ def test_a_segment_that_becomes_another_is_not_said_to_shut_down(bus, how):
     eventually(lambda: len(daemon.logged_all("serves 1 services")) >= (1 if how == "key" else 2))
     assert not daemon.logged("shutting down")
     assert len(daemon.logged_all("another key")) == (1 if how == "key" else 0)
+
+
+# --- a token of one's own that does not count ---------------------------------------------------
+
+@pytest.mark.parametrize("what", ["expired", "revoked"])
+def test_a_segment_knows_why_its_controller_goes_at_each_dial(bus, need, what):
+    """It says so once, with what to do, and not that it may have been refused."""
+    service = bus.service(bus.serve(echo), name="web", link="bus")
+    node, keys = bus.segments[0], bus.keys.folder
+    node.options["log"] = bus.controller.options["log"] = "debug"
+    if what == "expired":
+        bus.keys.forge(need("openssl"), node.name, nbf=1, exp=int(time.time()) - 3600)
+    else:
+        bus.keys.revoke(node.name)
+        node.options["revoked"] = bus.controller.options["revoked"] = keys / "revoked"
+    node.start()
+    bus.controller.start()
+    gone = "debug: transport from .*: gone when it had this node's token"
+    eventually(lambda: len(node.daemon.logged_all(gone)) >= 2, "it has dialled three times")
+    words = "this node's token does not count, and peers go when they have seen it: "
+    words += r"\S+\.token: exp: expired at .*; issue a fresh one and put it there" \
+        if what == "expired" else r"\S+\.token: it is on this node's own revocation list"
+    assert len(node.daemon.logged_all(words)) == 1
+    assert not node.daemon.logged("may have refused")
+    if what == "expired":
+        bus.keys.issue(node.name, "segment")
+    else:
+        bus.keys.revoke("# nobody")
+    for one in (node, bus.controller):
+        one.daemon.signal(signal.SIGHUP)
+    bus.wait_links()
+    client = bus.connect(service)
+    client.send(b"x")
+    assert client.recv_exactly(1) == b"x"
