@@ -15,6 +15,8 @@ import struct
 import threading
 from collections import Counter
 
+from wait import DEADLINE
+
 SERVFAIL, NXDOMAIN, SILENT = "SERVFAIL", "NXDOMAIN", "SILENT"
 TYPES = {"A": 1, "CNAME": 5, "AAAA": 28}
 NAMES = {number: name for name, number in TYPES.items()}
@@ -115,7 +117,7 @@ class NameServer:
 
     def _serve_tcp(self, conn):
         with conn:
-            conn.settimeout(10)
+            conn.settimeout(DEADLINE)
             try:
                 stream = conn.makefile("rb")
                 while head := stream.read(2):
