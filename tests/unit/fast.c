@@ -1,12 +1,13 @@
 #include "unit/fast.h"
 
 #include "base/clock.h"
+#include "unit/patient.h"
 
 #include <time.h>
 
 static int64_t wall_ahead;
 
-static uint64_t real(clockid_t id)
+static uint64_t patient(clockid_t id)
 {
 	struct timespec ts;
 	clock_gettime(id, &ts);
@@ -15,15 +16,12 @@ static uint64_t real(clockid_t id)
 
 uint64_t clock_now(void)
 {
-	static uint64_t begin;
-	if (begin == 0)
-		begin = real(CLOCK_MONOTONIC);
-	return begin + (real(CLOCK_MONOTONIC) - begin) * FAST_FACTOR + 1;
+	return patient(CLOCK_MONOTONIC) + patient_slept() * (FAST_FACTOR - 1) + 1;
 }
 
 uint64_t clock_wall(void)
 {
-	return real(CLOCK_REALTIME) + (uint64_t)wall_ahead * CLOCK_SEC;
+	return patient(CLOCK_REALTIME) + (uint64_t)wall_ahead * CLOCK_SEC;
 }
 
 void fast_set_wall(int64_t ahead)

@@ -2,9 +2,9 @@
  * fast - clocks for a program that mostly waits: linked in, they are the ones that the whole
  * program reads.
  *
- * Time as nodes see it goes FAST_FACTOR times as fast, so a pause before the next attempt
- * costs a tenth of itself; what a test waits for is still bounded by the real time.  The
- * wall clock can be set.
+ * Of the patient clock (unit/patient.h) what is slept counts FAST_FACTOR times, so a pause before
+ * the next attempt costs a tenth of itself; what is computed counts once.  What a test waits for
+ * is still bounded by the patient clock.  The wall clock can be set.
  */
 #ifndef CB_TESTS_FAST_H
 #define CB_TESTS_FAST_H

@@ -13,7 +13,7 @@ include tests/unit/bus.mk
 include tests/unit/daemon.mk
 include tests/unit/docs.mk
 check_LIBRARIES += libunit.a
-libunit_a_SOURCES = tests/unit/unit.c tests/unit/unit.h
+libunit_a_SOURCES = tests/unit/unit.c tests/unit/unit.h tests/unit/patient.c tests/unit/patient.h
 libunit_a_CPPFLAGS = $(UNIT_CPPFLAGS)
 libunit_a_CFLAGS = $(UNIT_CFLAGS)
 endif

@@ -278,6 +278,12 @@ void nameserver_stop(struct nameserver *ns)
 		loop_timer_stop(ns->loop, &ns->pending[i].timer);
 }
 
+void nameserver_refuse(struct nameserver *ns)
+{
+	/* Connected, it has only what comes from there: from itself. */
+	ck_assert_int_eq(connect(ns->udp.fd, &ns->addr.sa, ns->addr.len), 0);
+}
+
 void nameserver_set(struct nameserver *ns, struct ns_rule rule)
 {
 	bool exists;

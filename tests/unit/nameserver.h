@@ -69,6 +69,9 @@ void nameserver_start_at(struct nameserver *ns, struct loop *loop, uint16_t port
 
 void nameserver_stop(struct nameserver *ns);
 
+/* Its UDP port refuses from now on, as though nobody were there, and is nobody else's either. */
+void nameserver_refuse(struct nameserver *ns);
+
 /*
  * Sets what is said of rule.host in rule.af.  A name without any rule does not exist;
  * one with a rule for the other family only has no data here.

@@ -64,7 +64,7 @@ void rig_stop(struct rig_node *n);
 /* Begins to drain it; `drained` and `cut` tell the end. */
 void rig_drain(struct rig_node *n);
 
-/* The real time, in microseconds, whatever clock the nodes go by (unit/fast.h). */
+/* Microseconds by unit/patient.h, also where the nodes go by unit/fast.h. */
 uint64_t rig_clock(void);
 
 /* One turn that waits 5 ms at most. */

@@ -27,7 +27,10 @@ static struct exporter *e;
 static int port, quiet;
 static unsigned renders;
 
-enum { LARGE = 32 << 20 }; /* more than any socket takes */
+enum {
+	LARGE = 32 << 20,       /* more than any socket takes */
+	SEGMENT_MAX = 64 << 10, /* bytes, in the kernel */
+};
 
 /* --- what is served ------------------------------------------------------------------------ */
 
@@ -182,7 +185,7 @@ static void check_serves(void)
 	close(fd);
 }
 
-/* Turns of the loop in 300 ms of the real time, but for those that time alone ends. */
+/* Turns of the loop in 300 ms, but for those that time alone ends. */
 static unsigned busy_turns(void)
 {
 	unsigned n = 0;
@@ -466,7 +469,9 @@ START_TEST(who_does_not_read_costs_his_place_and_that_for_a_while)
 	RIG_UNTIL(&r, busy_turns() <= 2);
 	int64_t queued = sock_queued_out(other_end(stuck));
 	ck_assert_int_gt(queued, 0);
-	ck_assert_int_le(queued, 2 * EXPORTER_SEND);
+	/* Of a socket's buffer the kernel makes twice as much, and begins a segment while there is
+	 * any room. */
+	ck_assert_int_le(queued, 2 * EXPORTER_SEND + SEGMENT_MAX);
 	/* Others are answered meanwhile, and whoever reads gets all of it. */
 	int fd = rig_connect(port);
 	ask(fd, GET);
@@ -698,11 +703,12 @@ END_TEST
 
 START_TEST(a_unix_socket_serves_too)
 {
-	char path[64];
+	char dir[] = "/tmp/cloudbus-exporter.XXXXXX", path[64];
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
 	struct conf_endpoint c = {.text = path};
 	struct exporter *next;
-	snprintf(path, sizeof path, "/tmp/cloudbus-exporter.%d", (int)getpid());
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(path, sizeof path, "%s/s", dir);
 	snprintf(un.sun_path, sizeof un.sun_path, "%s", path);
 	ck_assert_int_eq(addr_from_unix(&c.addr, path, strlen(path), false), 0);
 	struct exporter_options opt = {.at = &c, .render = render_count};
@@ -716,7 +722,7 @@ START_TEST(a_unix_socket_serves_too)
 	ck_assert_str_eq(get(fd).body, "text 2\n");
 	close(fd);
 	exporter_commit(&e, NULL);
-	ck_assert_int_eq(access(path, F_OK), -1);
+	ck_assert_int_eq(rmdir(dir), 0); /* nothing is left in it */
 }
 END_TEST
 

@@ -279,8 +279,9 @@ START_TEST(a_start_without_its_keys_leaves_no_address_bound)
 	ck_assert_int_ne(n->starts, 0);
 	ck_assert(logged("listening", "127.0.0.1"));
 	ck_assert(is_refused(port));
-	n = rig_try(&r, CONF_CONTROLLER, "[Cloudbus]\n%slisten=bus://127.0.0.1:%d\n[s]\nbind=%s\n",
-		keys, port, "unix://@cloudbus-test-no-keys");
+	n = rig_try(&r, CONF_CONTROLLER,
+		"[Cloudbus]\n%slisten=bus://127.0.0.1:%d\n[s]\nbind=unix://@cloudbus-node-%d\n",
+		keys, port, port);
 	ck_assert_int_ne(n->starts, 0);
 	ck_assert(is_refused(port));
 }

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PATIENCE = 10000 }; /* milliseconds until a test gives up */
+enum { PATIENCE = 60000 }; /* milliseconds until a test gives up */
 
 static void ip(struct addr *a, const char *text, uint16_t port)
 {
@@ -90,7 +90,7 @@ static void check_options(int fd)
 START_TEST(accepted_and_connected_sockets_have_all_options)
 {
 	static const char *const hosts[] = {"127.0.0.1", "::1"};
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < (unit_has_ipv6() ? 2 : 1); i++) {
 		struct sock_listener l;
 		listen_tcp(&l, hosts[i]);
 		int a = connect_to(&l.addr), b = accept_one(l.fd);
@@ -119,7 +119,7 @@ START_TEST(nothing_is_paced_on_loopback_and_elsewhere_the_system_decides)
 	struct sock_listener l;
 	struct addr any;
 	char system[16];
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < (unit_has_ipv6() ? 3 : 2); i++) {
 		listen_tcp(&l, hosts[i]);
 		int a = connect_to(&l.addr), b = accept_one(l.fd);
 		ck_assert_str_eq(congestion(l.fd), "reno");
@@ -144,6 +144,8 @@ START_TEST(wildcards_of_both_families_share_a_port)
 	struct sock_listener v6, v4;
 	struct addr a;
 	int rc;
+	if (!unit_has_ipv6())
+		return;
 	/* The port is free for IPv6; another program may have it for IPv4. */
 	for (int tries = 0;; tries++) {
 		ck_assert_int_lt(tries, 100);
@@ -189,19 +191,18 @@ END_TEST
 
 START_TEST(a_refused_connection_says_so)
 {
-	struct sock_listener l;
-	int fd;
-	listen_tcp(&l, "127.0.0.1");
-	close(l.fd);
-	/* Nobody else is given the port while a socket is bound to it. */
-	int hold = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	ck_assert_int_eq(bind(hold, &l.addr.sa, l.addr.len), 0);
-	ck_assert_int_eq(sock_connect(&l.addr, &fd), ERR_AGAIN);
+	struct addr a;
+	int fd, bound = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	/* It never listens, and nobody else is given the port. */
+	ip(&a, "127.0.0.1", 0);
+	ck_assert_int_eq(bind(bound, &a.sa, a.len), 0);
+	ck_assert_int_eq(sock_local_name(bound, &a), 0);
+	ck_assert_int_eq(sock_connect(&a, &fd), ERR_AGAIN);
 	wait_for(fd, POLLOUT);
 	ck_assert_int_eq(sock_connected(fd), ERR_SYS);
 	ck_assert_int_eq(errno, ECONNREFUSED);
 	close(fd);
-	close(hold);
+	close(bound);
 }
 END_TEST
 

@@ -1,9 +1,16 @@
 #include "unit/unit.h"
 
+#include "unit/patient.h"
+
+#include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 int unit_main(Suite *suite)
 {
+	(void)patient_ran(); /* so that it is linked in */
 	SRunner *runner = srunner_create(suite);
 	srunner_set_fork_status(runner, CK_NOFORK);
 	srunner_run_all(runner, CK_ENV);
@@ -52,4 +59,20 @@ uint64_t unit_random(uint64_t *state)
 uint64_t unit_below(uint64_t *state, uint64_t n)
 {
 	return unit_random(state) % n;
+}
+
+bool unit_has_ipv6(void)
+{
+	static enum { UNKNOWN, YES, NO } has;
+	if (has == UNKNOWN) {
+		struct sockaddr_in6 a = {
+			.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+		int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		has = fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof a) == 0 ? YES : NO;
+		if (fd >= 0)
+			(void)close(fd);
+		if (has == NO)
+			fprintf(stderr, "there is no IPv6 here: not tested\n");
+	}
+	return has == YES;
 }

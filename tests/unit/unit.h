@@ -8,6 +8,7 @@
 #include "base/mem.h"
 
 #include <check.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Runs the suite without forking (so sanitizers and gdb see it) and prints Check's closing line. */
@@ -30,5 +31,8 @@ uint64_t unit_random(uint64_t *state);
 
 /* A number from 0 to n - 1. */
 uint64_t unit_below(uint64_t *state, uint64_t n);
+
+/* Whether there is an IPv6 loopback; if not, it is said once on standard error. */
+bool unit_has_ipv6(void);
 
 #endif
