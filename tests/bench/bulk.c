@@ -54,6 +54,12 @@ static bool finish_sending(struct stream *s)
 	return shutdown(s->ev.fd, SHUT_WR) == 0;
 }
 
+/* Time is up, for a stream that has sent more than its seed: some of each is measured. */
+static bool is_late(const struct stream *s)
+{
+	return s->sent > SERVER_SEED && tool_now() >= s->bulk->deadline;
+}
+
 /* What comes next on a stream upwards: the seed, then the pattern. */
 static size_t next_piece(struct stream *s, unsigned char seed[SERVER_SEED], const unsigned char **p)
 {
@@ -73,7 +79,7 @@ static bool send_up(struct stream *s)
 	for (int i = 0; i < EV_BURST; i++) {
 		unsigned char seed[SERVER_SEED];
 		const unsigned char *p;
-		if (s->sent == s->limit || tool_now() >= s->bulk->deadline)
+		if (s->sent == s->limit || is_late(s))
 			return finish_sending(s);
 		size_t n = next_piece(s, seed, &p);
 		ssize_t w = write(s->ev.fd, p, n);
@@ -198,6 +204,16 @@ static void time_is_up(struct bulk *b)
 	}
 }
 
+/* Nothing is measured of a stream that was told to end before its first byte. */
+static bool all_have_some(const struct bulk *b)
+{
+	for (size_t i = 0; i < b->o->streams; i++) {
+		if (b->stream[i].received == 0 && !b->stream[i].over)
+			return false;
+	}
+	return true;
+}
+
 static int report(const struct bulk *b, uint64_t cpu)
 {
 	const struct options *o = b->o;
@@ -237,7 +253,7 @@ int bulk_run(const struct options *o)
 	open_streams(&b);
 	while (b.live > 0 && !ev_stopped() && tool_now() < give_up) {
 		ev_turn(EV_TICK_MS);
-		if (o->down && b.timed_at == 0 && tool_now() >= b.deadline)
+		if (o->down && b.timed_at == 0 && tool_now() >= b.deadline && all_have_some(&b))
 			time_is_up(&b);
 	}
 	int status = report(&b, cpu);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -15,10 +16,21 @@ unsigned char ev_scratch[EV_SCRATCH];
 static int epfd = -1;
 static struct ev *dead;
 static volatile sig_atomic_t stop_signal;
+static struct ev stop = {.fd = -1}; /* readable from then on */
 
+/* One that comes between a look at ev_stopped() and the wait after it ends that too. */
 static void on_signal(int sig)
 {
+	int error = errno;
 	stop_signal = sig;
+	(void)!write(stop.fd, &(uint64_t){1}, sizeof(uint64_t));
+	errno = error;
+}
+
+static void on_stop(struct ev *e, uint32_t events)
+{
+	(void)e;
+	(void)events;
 }
 
 void ev_init(void)
@@ -28,13 +40,17 @@ void ev_init(void)
 		rl.rlim_cur = rl.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &rl);
 	}
+	epfd = epoll_create1(EPOLL_CLOEXEC);
+	if (epfd < 0)
+		tool_die("epoll_create1: %s", strerror(errno));
+	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (fd < 0)
+		tool_die("eventfd: %s", strerror(errno));
+	(void)ev_open(&stop, fd, EPOLLIN, on_stop);
 	struct sigaction sa = {.sa_handler = on_signal};
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	epfd = epoll_create1(EPOLL_CLOEXEC);
-	if (epfd < 0)
-		tool_die("epoll_create1: %s", strerror(errno));
 }
 
 bool ev_stopped(void)

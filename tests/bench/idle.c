@@ -5,7 +5,6 @@
 
 #include <stdio.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
 
 /* This connection rests; the next one begins. */
@@ -85,7 +84,6 @@ int idle_run(const struct options *o)
 
 int idle_ready(const struct options *o)
 {
-	static const struct timespec pause = {.tv_nsec = 1000000};
 	struct exchange_group g = {.size = 1};
 	struct exchange x;
 	uint64_t tries = 0;
@@ -93,7 +91,7 @@ int idle_ready(const struct options *o)
 	x.next = rest;
 	while (g.total == 0 && !ev_stopped() && tool_now() < x.until) {
 		if (tries++ > 0)
-			nanosleep(&pause, NULL);
+			ev_turn(1);
 		exchange_begin(&x.conn[0]);
 		exchange_finish(&x);
 	}

@@ -12,12 +12,15 @@ _Noreturn static void usage(void)
 	      "       loadgen bulk --to ADDR [-s STREAMS] [-t SECS] [--bytes N] [--drain SECS]\n"
 	      "                    [--down | --members N]\n"
 	      "       loadgen pingpong --to ADDR [-c CONNS] [-b SIZE] [-t SECS] [--warmup SECS]\n"
+	      "                        [--enough N]\n"
 	      "       loadgen mixed --to ADDR [-c CONNS] [-b SIZE] [-t SECS] [--warmup SECS]\n"
+	      "                     [--enough N]\n"
 	      "       loadgen connrate --to ADDR [-c CONNS] [-b SIZE] [-t SECS] [-n MAX]\n"
 	      "       loadgen first --to ADDR [-n TIMES] [-b SIZE]\n"
 	      "       loadgen idle --to ADDR -n CONNS [-c RAMP] [-t SECS]\n"
 	      "       loadgen ready --to ADDR [-t SECS]\n"
 	      "       (all clients: [--timeout SECS]; addresses may be given several times)\n"
+	      "--enough N: ends before SECS where N exchanges of each kind were counted\n"
 	      "ADDR: A.B.C.D:PORT, [IPV6]:PORT, unix:PATH; numbers may end in k, m, g\n",
 		stderr);
 	exit(2);
@@ -77,6 +80,7 @@ enum {
 	O_BYTES,
 	O_DOWN,
 	O_DRAIN,
+	O_ENOUGH,
 	O_MEMBERS,
 	O_TIMEOUT,
 	O_WARMUP,
@@ -88,6 +92,7 @@ static const struct option long_options[] = {
 	{"bytes", required_argument, NULL, O_BYTES},
 	{"down", no_argument, NULL, O_DOWN},
 	{"drain", required_argument, NULL, O_DRAIN},
+	{"enough", required_argument, NULL, O_ENOUGH},
 	{"members", required_argument, NULL, O_MEMBERS},
 	{"timeout", required_argument, NULL, O_TIMEOUT},
 	{"warmup", required_argument, NULL, O_WARMUP},
@@ -128,6 +133,9 @@ static void take(struct options *o, int option, const char *s)
 	case O_DRAIN:
 		o->drain = seconds(s);
 		break;
+	case O_ENOUGH:
+		o->enough = (uint64_t)number(s);
+		break;
 	case O_MEMBERS:
 		o->members = (uint64_t)number(s);
 		break;
@@ -151,6 +159,7 @@ struct options options_parse(int argc, char **argv)
 		.streams = 1,
 		.members = 1,
 		.number = UINT64_MAX,
+		.enough = UINT64_MAX,
 		.bytes = UINT64_MAX,
 		.seconds = 3,
 		.drain = 10,

@@ -23,6 +23,7 @@ struct options {
 	uint64_t conns, streams, members;
 	uint64_t size;   /* bytes of an exchange; 0: the command's default */
 	uint64_t number; /* UINT64_MAX: no bound */
+	uint64_t enough; /* exchanges that count; UINT64_MAX: as long as the time lasts */
 	uint64_t bytes;  /* per stream; UINT64_MAX: as long as the time lasts */
 	bool down;
 	double seconds, warmup, drain, timeout;

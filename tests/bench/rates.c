@@ -7,9 +7,21 @@
 
 enum { SMALL = 64, LARGE = 64 << 10 }; /* bytes */
 
+/* Whether all kinds have been counted as often as is wanted. */
+static bool is_enough(const struct exchange *x)
+{
+	if (x->o->enough == UINT64_MAX)
+		return false;
+	for (size_t i = 0; i < x->conns; i++) {
+		if (x->conn[i].group->done < x->o->enough)
+			return false;
+	}
+	return true;
+}
+
 static void again(struct exchange_conn *c)
 {
-	if (c->connected && exchange_goes_on(c->x))
+	if (c->connected && exchange_goes_on(c->x) && !is_enough(c->x))
 		exchange_begin(c);
 }
 
