@@ -8,6 +8,9 @@
  * too late by that: no timeout of a node ends early, and a bound that a test sets is about what
  * the code does.
  *
+ * Nor is loopback ever a long path: what the kernel says of a connection's round trip is at most
+ * PATIENT_PATH, for a kernel that is late would have nodes open more transports, and widen buffers.
+ *
  * Such a clock is never ahead of the machine's.  Other ways to sleep - poll(), nanosleep(), a call
  * that blocks - do not move it.
  */
@@ -23,6 +26,7 @@ enum {
 	/* ...and of a sleep that an event ended: what this process waits for, it has sent itself,
 	 * and only the kernel can be late with it. */
 	PATIENT_EVENT = 1000,
+	PATIENT_PATH = 1000,
 };
 
 /* Microseconds of processor time since the beginning, as they were counted. */
