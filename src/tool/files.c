@@ -133,15 +133,22 @@ int files_write(const struct secretfile_new *files, size_t n)
 int files_spare_bus(const char *path)
 {
 	struct secretfile f;
+	struct stat st;
 	char why[WHY_MAX];
-	if (secretfile_read(&f, path, &any, why) != 0)
-		return 0; /* nothing, or nothing that could be one */
+	int rc = secretfile_read(&f, path, &any, why);
+	if (rc != 0) {
+		/* None of the bus's is so long.  Of a link nothing is lost but the link. */
+		if (rc == ERR_LIMIT || lstat(path, &st) != 0 || !S_ISREG(st.st_mode))
+			return 0;
+		return tool_fail(TOOL_EXIT_FAILED,
+			"%s; it may be of the bus, and is not replaced unread", why);
+	}
 	bool is = keyfile_is_of_bus(&(struct keyfile_text){path, f.text, f.n});
 	secretfile_wipe(&f);
 	if (!is)
 		return 0;
 	return tool_fail(TOOL_EXIT_FAILED,
-		"%s: is of the bus, which would end with it; a node's key needs another file",
+		"%s: is of the bus, which would end with it; what is of a node needs another file",
 		path);
 }
 

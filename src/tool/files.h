@@ -41,7 +41,8 @@ int files_write(const struct secretfile_new *files, size_t n);
 
 /*
  * TOOL_EXIT_FAILED, after saying so, where at `path` is a cluster key or a trust, which is not to
- * be replaced by the key of a node: it would be the end of the bus.
+ * be replaced by the key or token of a node: it would be the end of the bus.  So it is with a file
+ * that cannot be read, and may be one.
  */
 int files_spare_bus(const char *path);
 

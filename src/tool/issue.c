@@ -223,6 +223,8 @@ static int issue(struct options *o, struct files_secrets *s)
 	status = node_key_find(&from, s, &search);
 	memcpy(o->claims.key, from.public, KEYFILE_KEY);
 	if (status == 0)
+		status = files_spare_bus(token);
+	if (status == 0)
 		status = write_files(o, s, key, token, &from);
 	if (status == 0)
 		report(o, key, token, &from);

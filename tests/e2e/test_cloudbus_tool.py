@@ -1,6 +1,7 @@
 """The administrator's program: the files it makes, and what it says."""
 
 import base64
+import ctypes
 import json
 import os
 import re
@@ -462,13 +463,35 @@ def test_keygen_overwrites_only_if_told(tool):
 
 @pytest.mark.parametrize("command_line", [
     ("keygen", "--force", "bus/cluster.key"), ("keygen", "-f", "bus/trust"),
-    ("keygen", "-f", "bus/copy"), ("issue", "-d", "bus", "copy", "-r", "segment", "--new-key")])
+    ("keygen", "-f", "bus/copy"), ("issue", "-d", "bus", "copy", "-r", "segment", "--new-key"),
+    ("issue", "-d", "bus", "trust", "-r", "segment", "--new-key")])
 def test_no_force_replaces_what_is_of_the_bus(made, command_line):
     """Neither under its own name nor another: all its tokens would end with it."""
+    shutil.copy2(made.folder / "bus" / "trust", made.folder / "bus" / "trust.token")
     for name in "copy.key", "copy.pub":
         shutil.copy2(made.folder / "bus" / "cluster.key", made.folder / "bus" / name)
     before = everything(made.folder)
     assert "of the bus" in made(*command_line, status=1).stderr
+    assert everything(made.folder) == before
+
+
+@pytest.mark.parametrize("command_line", [
+    ("keygen", "-f", "bus/cluster.key"),
+    ("issue", "-d", "bus", "copy", "-r", "segment", "--new-key")], ids=lambda line: line[0])
+def test_no_force_replaces_what_cannot_be_read(made, command_line):
+    """To replace a file takes no right to read it; and it may be of the bus."""
+    def read_as_anybody():
+        for capability in 1, 2:  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, which root has
+            ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
+    file = made.folder / "bus" / "copy.key"
+    shutil.copy2(made.folder / "bus" / "cluster.key", file)
+    if command_line[0] == "keygen":
+        file = made.folder / "bus" / "cluster.key"
+    before = everything(made.folder)
+    file.chmod(0)
+    done = run("cloudbus", *command_line, cwd=made.folder, preexec_fn=read_as_anybody)
+    file.chmod(0o600)
+    assert done.returncode == 1 and "Permission denied; it may be of the bus" in done.stderr
     assert everything(made.folder) == before
 
 
