@@ -1,5 +1,7 @@
 /* Case 39: every allocation fails in turn, in start-up and in a session's life. */
 #include "base/log.h"
+#include "bus/ingress.h"
+#include "bus/node_impl.h"
 #include "unit/rig.h"
 
 #include <errno.h>
@@ -200,6 +202,70 @@ START_TEST(case39_session)
 }
 END_TEST
 
+/* --- a session that waits for a link ------------------------------------------------------- */
+
+static uint64_t refused(const struct rig_node *c)
+{
+	const struct list *node = list_first(&c->node->ingresses);
+	ck_assert_ptr_nonnull(node);
+	const struct ingress *in = container_of(node, struct ingress, node);
+	return in->stats.refused[STATS_NO_RESOURCES];
+}
+
+/*
+ * A client comes while no segment is there, and the nth allocation from then on fails: it waits,
+ * or is reset and counted as refused.  Whether it waits.
+ */
+static bool waits(struct rig_node *c, size_t nth, int sticky, int *client)
+{
+	uint64_t before = refused(c);
+	char byte;
+	bool reset = false;
+	r.mem.failed = 0;
+	r.mem.sticky = sticky;
+	r.mem.fail_at = r.mem.calls + nth;
+	*client = rig_connect(port);
+	RIG_UNTIL(&r, ({
+		reset = rig_read(*client, &byte, 1) < 0 && errno == ECONNRESET;
+		reset || c->bus.n_sessions == 1;
+	}));
+	r.mem.fail_at = 0;
+	ck_assert_uint_eq(refused(c) - before, reset);
+	return !reset;
+}
+
+START_TEST(case39_waiting)
+{
+	for (int sticky = 0; sticky < 2; sticky++) {
+		setup();
+		struct rig_node *c = rig_start(&r, CONF_CONTROLLER,
+			"[one]\nbind=tcp://127.0.0.1:%d\nserver=tcp://127.0.0.1:%d\n", port,
+			segment_port[0]);
+		int client, first;
+		ck_assert(waits(c, SIZE_MAX / 2, 0, &first)); /* what is allocated once is there */
+		rig_abort(first);
+		RIG_UNTIL(&r, c->bus.n_sessions == 0);
+		size_t n = 1, n_refused = 0;
+		for (; !waits(c, n, sticky, &client) || r.mem.failed; n++) {
+			n_refused += c->bus.n_sessions == 0;
+			rig_abort(client);
+			RIG_UNTIL(&r, c->bus.n_sessions == 0);
+		}
+		/* The session itself, and what it waits by. */
+		ck_assert_uint_ge(n_refused, 2);
+		/* The one that waits is served by who comes. */
+		ck_assert_int_eq(try_segment(0)->starts, 0);
+		int backend = rig_accept(&r, listener[0]);
+		rig_send(&r, client, "late", 4);
+		rig_expect(&r, backend, "late", 4);
+		close(client);
+		close(backend);
+		RIG_UNTIL(&r, is_quiet());
+		teardown();
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("session memory");
@@ -207,6 +273,7 @@ int main(void)
 	tcase_set_timeout(tc, 0);
 	tcase_add_test(tc, case39_start);
 	tcase_add_test(tc, case39_session);
+	tcase_add_test(tc, case39_waiting);
 	suite_add_tcase(s, tc);
 	return unit_main(s);
 }
