@@ -228,8 +228,10 @@ static void look_for_fresh(struct guard *g, int64_t now)
 {
 	char why[WHY_MAX];
 	unsigned changes;
+	/* Both move on with the clock only, so they are later where that was set back. */
+	if (g->loaded > now)
+		g->loaded = now;
 	int64_t soon = next_look(g, now);
-	/* It moves on with the clock only, so it is later where that was set back. */
 	if (g->look > soon)
 		g->look = soon;
 	if (now < g->look)

@@ -122,6 +122,8 @@ void cluster_add(struct cluster *c, const struct cluster_node *node)
 	t.serve[0] = node->serve != NULL ? node->serve : "*";
 	t.open[0] = node->open != NULL ? node->open : "*";
 	t.not_before = node->begins != 0 ? node->begins : cluster_now() - 86400;
+	if (node->begins < 0)
+		t.not_before = 0;
 	t.expires = node->ends != 0 ? node->ends : cluster_now() + 86400;
 	int rc = token_sign(text, &n, &t, &signer, why);
 	ck_assert_msg(rc == 0, "%s", why);

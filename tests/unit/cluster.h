@@ -24,7 +24,7 @@ struct cluster_node {
 	const char *customer;     /* NULL: none */
 	const char *serve, *open; /* one pattern; NULL: "*" */
 	const char *bus;          /* NULL: the cluster's */
-	int64_t begins, ends;     /* seconds since 1970; 0: yesterday, tomorrow */
+	int64_t begins, ends;     /* seconds since 1970; 0: yesterday, tomorrow; -1: it says none */
 	const char *id;           /* NULL: "id-NAME" */
 	bool other_key;           /* the token is for a key that is not the node's */
 	bool unsigned_by_us;      /* signed by a cluster key that nobody trusts */
