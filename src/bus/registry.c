@@ -273,7 +273,8 @@ static void on_announce(struct transport *t, const struct wire_announce *v)
 		return; /* it had another customer then */
 	if (!offerer_begin(&peer->offerer, v->version))
 		return; /* another transport has brought newer ones */
-	if (!peer->spoke)
+	/* One of another customer serves nothing, and so takes over from nobody. */
+	if (!peer->spoke && !peer->foreign)
 		first_names(peer);
 	while (wire_next_name(&rest, &name)) {
 		if (name.served)

@@ -8,13 +8,19 @@ static void to_the_end(struct list *head, struct list *node)
 	list_append(head, node);
 }
 
+/* One between two customers may be beside one that is not, until it has gone. */
+static bool is_open(const struct lane *lane)
+{
+	return !lane->foreign && transport_can_open(lane->t);
+}
+
 /* Its transports take turns. */
 static struct transport *transport_of(struct peer *peer)
 {
 	struct list *doubted = NULL, *node = peer->ready.next;
 	for (; node != &peer->ready; node = node->next) {
 		const struct lane *lane = container_of(node, struct lane, node);
-		if (!transport_can_open(lane->t))
+		if (!is_open(lane))
 			continue;
 		if (!lane->doubted)
 			break;
@@ -59,7 +65,7 @@ static struct transport *next_in_turn(struct offers_name *name)
 static bool can_open(const struct peer *peer)
 {
 	list_each (node, &peer->ready) {
-		if (transport_can_open(container_of(node, struct lane, node)->t))
+		if (is_open(container_of(node, struct lane, node)))
 			return true;
 	}
 	return false;

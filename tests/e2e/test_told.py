@@ -121,6 +121,45 @@ def test_names_of_an_older_link_count_no_more_when_the_customer_is_another(bus):
     back.expect(OPEN)
 
 
+def test_no_session_is_led_to_a_link_of_another_customer(bus):
+    """The one before is there for a while, when a segment has come back to this customer."""
+    hub = secured(bus)
+    url = hub.service("web")
+    stranger = Stranger(bus, SEGMENT)
+    bus.controller.start()
+    old = stranger.dial(hub.address, customer="acme")
+    old.send(announce())
+    old.expect_pong(1)
+    new = stranger.dial(hub.address)
+    new.send(announce("web", version=2))
+    new.expect_pong(1)
+    for number in range(4):
+        old.expect_pong(2 + number)  # it is not in doubt either
+        bus.connect(url).send(b"x")
+        assert new.expect_data(new.expect(OPEN).stream, 1) == b"x"
+    assert not bus.controller.daemon.logged("different customers")
+
+
+def test_a_node_of_the_same_name_and_another_customer_takes_over_from_nobody(bus):
+    hub = secured(bus)
+    url = hub.service("web")
+    ours, theirs = Stranger(bus, SEGMENT), Stranger(bus, SEGMENT)
+    bus.controller.start()
+    peer = ours.dial(hub.address)
+    peer.send(announce("web"))
+    peer.expect_pong(1)
+    other = theirs.dial(hub.address, customer="acme")
+    other.send(announce())
+    other.expect_pong(1)
+    bus.connect(url)
+    peer.expect(OPEN)
+    other.stream.stream.reset()
+    bus.controller.daemon.wait_log(r"segment scripted \(\S+\): down")
+    bus.connect(url)
+    peer.expect(OPEN)
+    assert not bus.controller.daemon.logged("takes over|serves it again|come back")
+
+
 def test_two_customers_and_one_hub_each(bus):
     """A segment of one of them that dials both controllers: nothing of it is in the other's log."""
     hub, other = secured(bus), secured(bus)
