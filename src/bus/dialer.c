@@ -118,6 +118,36 @@ static void retire_worn(struct dialer *d)
 	}
 }
 
+/*
+ * Of those that need not be replaced; of equals the one that came last, for the peer may not have
+ * heard of that yet, and is not to be left with it alone.
+ */
+static struct transport *least_used(const struct dialer *d)
+{
+	struct transport *least = NULL;
+	for (unsigned i = 0; i < d->n_ready; i++) {
+		struct transport *t = d->ready[i];
+		if (!transport_is_worn(t) &&
+			(least == NULL || mux_count(t->mux) <= mux_count(least->mux)))
+			least = t;
+	}
+	return least;
+}
+
+/* Says goodbye to those that are more than so many (>= 1). */
+static void shed(struct dialer *d, unsigned most)
+{
+	unsigned n = 0;
+	for (; count_fresh(d) > most; n++) {
+		struct transport *t = least_used(d);
+		(void)withdraw(d, t);
+		transport_goaway(t, WIRE_UNUSED);
+	}
+	if (n > 0)
+		log_notice("link %s: %u transports are too many now; running sessions finish",
+			text_of(d), n);
+}
+
 /* A replacement that failed waits for its turn, whatever sessions come. */
 static void replace_worn(struct dialer *d, const struct transport *t)
 {
@@ -162,6 +192,7 @@ static void on_ready(struct transport *t)
 	d->refused = false;
 	look_at_path(d, t);
 	d->ops->up(d, t);
+	shed(d, d->allowed); /* a reload may have come while it was dialled */
 	if (count_fresh(d) < d->wanted)
 		dial(d);
 }
@@ -503,33 +534,12 @@ void dialer_use(struct dialer *d)
 		dial(d);
 }
 
-/* Of those that need not be replaced. */
-static struct transport *least_used(const struct dialer *d)
-{
-	struct transport *least = NULL;
-	for (unsigned i = 0; i < d->n_ready; i++) {
-		struct transport *t = d->ready[i];
-		if (!transport_is_worn(t) &&
-			(least == NULL || mux_count(t->mux) < mux_count(least->mux)))
-			least = t;
-	}
-	return least;
-}
-
 static void reconfigure(struct dialer *d)
 {
 	if (d->n_ready == 0 || d->allowed == d->bus->conf->transports)
 		return;
 	look_at_path(d, d->ready[0]);
-	unsigned coming = d->next != NULL || is_dialling(d), before = d->n_ready;
-	for (unsigned n = count_fresh(d); n > 1 && n + coming > d->wanted; n--) {
-		struct transport *t = least_used(d);
-		(void)withdraw(d, t);
-		transport_goaway(t, WIRE_UNUSED);
-	}
-	if (d->n_ready < before)
-		log_notice("link %s: %u transports are too many now; running sessions finish",
-			text_of(d), before - d->n_ready);
+	shed(d, d->wanted);
 	if (count_fresh(d) < d->wanted && !timer_is_set(&d->retry))
 		dial(d);
 }

@@ -381,6 +381,27 @@ START_TEST(another_number_of_transports_counts_at_once)
 }
 END_TEST
 
+/* Also where one more was under way when the reload came. */
+START_TEST(a_transport_that_comes_after_the_reload_may_be_too_many)
+{
+	conf.transports = 4;
+	round_trip = DIALER_LONG_PATH + 1;
+	struct link *link = use(0);
+	struct dialer *d = &link->dialer;
+	struct rig_node *segment = start_segment();
+	RIG_UNTIL(&r, d->n_ready == 1 && (d->next != NULL || connector_busy(&d->connector) ||
+						 !list_empty(&d->queued)));
+	struct transport *first = link_transport(link);
+	conf.transports = 1;
+	dialer_reconfigure(&bus);
+	RIG_UNTIL(&r, d->next == NULL && !connector_busy(&d->connector) && list_empty(&d->queued));
+	ck_assert_uint_eq(d->n_ready, 1);
+	ck_assert_ptr_eq(link_transport(link), first);
+	RIG_UNTIL(&r, bus.n_transports == 1 && segment->bus.n_transports == 1);
+	ck_assert(!first->dead && !mux_is_going(first->mux));
+}
+END_TEST
+
 START_TEST(a_short_path_gets_one)
 {
 	conf.transports = 4;
@@ -433,6 +454,7 @@ int main(void)
 	tcase_add_test(tc, it_comes_up_and_tells_all);
 	tcase_add_test(tc, a_long_path_gets_several_transports);
 	tcase_add_test(tc, another_number_of_transports_counts_at_once);
+	tcase_add_test(tc, a_transport_that_comes_after_the_reload_may_be_too_many);
 	tcase_add_test(tc, a_short_path_gets_one);
 	tcase_add_test(tc, what_is_too_many_is_not_dialled_again);
 	tcase_add_test(tc, a_worn_transport_is_replaced);
