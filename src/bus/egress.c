@@ -123,8 +123,12 @@ static struct session *make_session(struct bus *bus, struct egress *e, const str
 		.sessions = {.stats = &e->stats, .closed = on_closed_pending},
 		.egress = e,
 	};
-	struct session_options opt = {
-		.owner = &p->sessions, .service = e->conf, .id = open->session, .n_members = 1};
+	/* One that is leaving is of a configuration before the current one. */
+	struct session_options opt = {.owner = &p->sessions,
+		.service = e->conf,
+		.generation = e->generation,
+		.id = open->session,
+		.n_members = 1};
 	p->session = session_new(bus, &opt);
 	if (p->session == NULL) {
 		spare_put(&bus->pending, p);

@@ -88,6 +88,7 @@ static struct session *make_session(struct ingress *in, size_t n_members)
 {
 	struct session_options opt = {.owner = &in->sessions,
 		.service = in->conf,
+		.generation = in->generation,
 		.n_members = n_members,
 		.full_duplex = in->conf->mode == CONF_FULL_DUPLEX};
 	struct session *s = session_new(in->bus, &opt);

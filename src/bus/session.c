@@ -63,7 +63,7 @@ struct session *session_new(struct bus *bus, const struct session_options *opt)
 		}
 	}
 	s->service = opt->service;
-	s->generation = generation_hold(bus->generations.current);
+	s->generation = generation_hold(opt->generation);
 	s->owner = opt->owner;
 	s->full_duplex = opt->full_duplex;
 	s->n_members = s->n_live = (uint8_t)opt->n_members;

@@ -81,9 +81,10 @@ struct session {
 
 struct session_options {
 	struct session_owner *owner;
-	const struct conf_service *service; /* of the current generation */
-	const uint8_t *id;                  /* WIRE_ID bytes, or NULL: a new random one */
-	size_t n_members;                   /* 1 .. CONF_SERVERS_MAX */
+	const struct conf_service *service;
+	struct generation *generation; /* whose that is: held from here on */
+	const uint8_t *id;             /* WIRE_ID bytes, or NULL: a new random one */
+	size_t n_members;              /* 1 .. CONF_SERVERS_MAX */
 	bool full_duplex;
 };
 

@@ -191,6 +191,50 @@ START_TEST(a_service_leaves)
 }
 END_TEST
 
+/* What a session points into outlives it, also where its service was leaving when it began. */
+START_TEST(a_session_of_a_service_that_leaves_and_comes_back)
+{
+	static const char *const with =
+		"[Cloudbus]\nconnect=tcp://127.0.0.1:%d\n[b]\nserver=tcp://127.0.0.1:9\n"
+		"[a]\nserver=tcp://127.0.0.1:%d\n";
+	int hub = rig_port(&r), client[2] = {rig_port(&r), rig_port(&r)}, b = rig_port(&r);
+	int listener = rig_listen(b);
+	struct node_changes changes;
+	struct rig_node *con = start_controller(hub, client);
+	struct rig_node *seg = rig_start(&r, CONF_SEGMENT, with, hub, b);
+	ck_assert_int_eq(fcntl(listener, F_SETFL, O_NONBLOCK), 0);
+	RIG_UNTIL(&r, is_served(client[0], listener));
+	RIG_UNTIL(&r, seg->bus.n_sessions == 0 && con->bus.n_sessions == 0);
+	/* The controller opens it in the turn in which the name is withdrawn. */
+	int fd = rig_connect(client[0]);
+	ck_assert_int_eq(rig_reload(seg, &changes,
+				 "[Cloudbus]\nconnect=tcp://127.0.0.1:%d\n"
+				 "[b]\nserver=tcp://127.0.0.1:9\n",
+				 hub),
+		0);
+	struct egress *a = directory_find(&seg->node->leaving.directory, "a", 1);
+	ck_assert_ptr_nonnull(a);
+	int backend = rig_accept(&r, listener);
+	ck_assert_uint_eq(a->n_sessions, 1);
+	const struct session *s =
+		container_of(list_first(&seg->bus.sessions), struct session, node);
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(rig_reload(seg, &changes, with, hub, b), 0);
+		ck_assert_ptr_eq(directory_find(&seg->node->directory, "a", 1), a);
+		rig_turn(&r);
+		ck_assert_ptr_eq(s->service, s->generation->conf->services + 1);
+		ck_assert_str_eq(s->service->name, "a");
+	}
+	rig_send(&r, fd, "x", 1);
+	rig_expect(&r, backend, "x", 1);
+	close(fd);
+	close(backend);
+	RIG_UNTIL(&r, seg->bus.n_sessions == 0 && con->bus.n_sessions == 0);
+	RIG_UNTIL(&r, seg->bus.generations.alive == 1);
+	close(listener);
+}
+END_TEST
+
 /* Whichever allocation fails: nothing breaks and nothing leaks. */
 START_TEST(case39_no_memory)
 {
@@ -225,6 +269,7 @@ int main(void)
 	tcase_add_test(tc, the_roster_changes);
 	tcase_add_loop_test(tc, who_waits_is_told_of_whoever_comes, 0, 2);
 	tcase_add_test(tc, a_service_leaves);
+	tcase_add_test(tc, a_session_of_a_service_that_leaves_and_comes_back);
 	tcase_add_test(tc, case39_no_memory);
 	suite_add_tcase(s, tc);
 	return unit_main(s);
