@@ -141,6 +141,94 @@ START_TEST(a_service_that_is_removed_lives_for_its_sessions)
 }
 END_TEST
 
+/* Clients that found no link up, of a service that is no more: what becomes of each of three. */
+START_TEST(a_service_that_is_removed_lives_for_who_waits_for_a_link)
+{
+	int port = rig_port(&r), link = rig_port(&r), backend = rig_port(&r);
+	int listener = rig_listen(backend);
+	struct rig_node *con = rig_start(&r, CONF_CONTROLLER,
+		"[s]\nbind=tcp://127.0.0.1:%d\nserver=tcp://127.0.0.1:%d\n"
+		"connect_timeout=%s\n",
+		port, link, _i == 0 ? "30s" : "300ms");
+	int gone = rig_connect(port), stays = rig_connect(port), late = rig_connect(port);
+	RIG_UNTIL(&r, con->bus.n_sessions == 3);
+	ck_assert_int_eq(
+		rig_reload(con, &changes, "[t]\nbind=tcp://127.0.0.1:%d\nserver=unix://@none\n",
+			rig_port(&r)),
+		0);
+	ck_assert_uint_eq(changes.removed, 1);
+	rig_turn(&r);
+	ck_assert_uint_eq(con->bus.n_sessions, 3);
+	rig_abort(gone);
+	RIG_UNTIL(&r, con->bus.n_sessions < 3);
+	if (_i == 0) {
+		struct rig_node *seg = rig_start(&r, CONF_SEGMENT,
+			"[s]\nbind=tcp://127.0.0.1:%d\nserver=tcp://127.0.0.1:%d\n", link, backend);
+		int first = rig_accept(&r, listener), second = rig_accept(&r, listener);
+		check_works(stays, first);
+		check_works(late, second);
+		close(first);
+		close(second);
+		close(stays);
+		close(late);
+		RIG_UNTIL(&r, seg->bus.n_sessions == 0);
+	} else {
+		rig_expect_reset(&r, stays);
+		rig_expect_reset(&r, late);
+		close(stays);
+		close(late);
+	}
+	RIG_UNTIL(&r, con->bus.n_sessions == 0 && con->bus.generations.alive == 1);
+	close(listener);
+}
+END_TEST
+
+/* A session on its way to a backend that does not answer yet, of a service that is no more. */
+START_TEST(a_service_that_is_removed_lives_for_who_waits_for_a_backend)
+{
+	struct pair p = start();
+	int held[3], n_held = 0;
+	close(p.listener);
+	p.listener = rig_listen(p.backend);
+	ck_assert_int_eq(listen(p.listener, 0), 0);
+	held[n_held++] = rig_connect(p.backend); /* its queue is full */
+	int gone = rig_connect(p.client), stays = rig_connect(p.client);
+	RIG_UNTIL(&r, p.seg->bus.n_sessions == 2);
+	ck_assert_int_eq(
+		rig_reload(p.seg, &changes, "[t]\nbind=tcp://127.0.0.1:%d\nserver=unix://@none\n",
+			rig_port(&r)),
+		0);
+	ck_assert_uint_eq(changes.removed, 1);
+	rig_turn(&r);
+	rig_abort(gone);
+	RIG_UNTIL(&r, p.seg->bus.n_sessions == 1);
+	ck_assert_uint_ge(p.seg->bus.pending.n, 1); /* given back, to be lent again */
+	ck_assert_uint_eq(p.seg->bus.generations.alive, 2);
+	if (_i == 0) {
+		while (n_held > 0)
+			close(held[--n_held]);
+		/* The kernel tries again by itself, when the queue is empty. */
+		ck_assert_int_eq(listen(p.listener, 9), 0);
+		for (int server = -1; server < 0;) {
+			server = rig_accept(&r, p.listener);
+			if (recv(server, &(char){0}, 1, MSG_PEEK | MSG_DONTWAIT) == 0) {
+				close(server); /* the one that filled it */
+				server = -1;
+				continue;
+			}
+			check_works(stays, server);
+			close(server);
+		}
+	}
+	close(stays);
+	RIG_UNTIL(&r, p.con->bus.n_sessions == 0 && p.seg->bus.n_sessions == 0);
+	RIG_UNTIL(&r, p.seg->bus.generations.alive == 1);
+	while (n_held > 0)
+		close(held[--n_held]);
+	close(p.listener);
+}
+END_TEST
+
 /* --- nothing half-done ---------------------------------------------------------------------- */
 
 #define CONTROLLER                                                                                 \
@@ -230,6 +318,8 @@ int main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, a_session_keeps_the_configuration_it_began_with);
 	tcase_add_test(t, a_service_that_is_removed_lives_for_its_sessions);
+	tcase_add_loop_test(t, a_service_that_is_removed_lives_for_who_waits_for_a_link, 0, 2);
+	tcase_add_loop_test(t, a_service_that_is_removed_lives_for_who_waits_for_a_backend, 0, 2);
 	tcase_add_loop_test(t, case_39_no_memory, 0, 2);
 	tcase_add_test(t, an_address_that_is_taken_leaves_all_as_it_was);
 	suite_add_tcase(s, t);
