@@ -63,7 +63,13 @@ struct transport *link_transport(struct link *link)
 
 bool link_is_up(const struct link *link)
 {
-	return link->dialer.n_ready > 0;
+	const struct dialer *d = &link->dialer;
+	/* One that was lost in this turn is among them until its owner is told. */
+	for (unsigned i = 0; i < d->n_ready; i++) {
+		if (!d->ready[i]->dead)
+			return true;
+	}
+	return false;
 }
 
 /* --- life ---------------------------------------------------------------------------------- */

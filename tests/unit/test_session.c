@@ -1,4 +1,5 @@
 /* A session through two whole nodes: its ends, in every combination. */
+#include "bus/transport.h"
 #include "net/sock.h"
 #include "unit/rig.h"
 
@@ -411,6 +412,29 @@ START_TEST(a_client_that_ends_while_it_waits_is_served)
 }
 END_TEST
 
+/* In the turn in which the only link was lost, before its owner is told at the turn's end. */
+START_TEST(a_client_that_comes_as_the_link_is_lost_waits_for_the_next_one)
+{
+	start_segment("");
+	start_controller("");
+	await_link();
+	int c, b;
+	connect_pair(&c, &b); /* the link is up */
+	close(c);
+	close(b);
+	RIG_UNTIL(&r, quiet());
+	struct list *node = list_first(&controller->bus.transports);
+	ck_assert_ptr_nonnull(node);
+	c = rig_connect(port);
+	ending_now(container_of(node, struct transport, node), STATS_CLOSED_LOST, "by a test");
+	b = rig_accept(&r, listener);
+	exchange(c, b);
+	close(c);
+	close(b);
+	RIG_UNTIL(&r, quiet());
+}
+END_TEST
+
 START_TEST(a_client_that_resets_before_the_backend_is_there)
 {
 	/* A backend whose queue is full answers nothing. */
@@ -546,6 +570,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, waiting_is_over_after_connect_timeout);
 	tcase_add_test(tc, case2_a_client_that_resets_while_it_waits);
 	tcase_add_test(tc, a_client_that_ends_while_it_waits_is_served);
+	tcase_add_test(tc, a_client_that_comes_as_the_link_is_lost_waits_for_the_next_one);
 	tcase_add_test(tc, a_client_that_resets_before_the_backend_is_there);
 	tcase_add_test(tc, max_sessions_is_kept_on_both_sides);
 	tcase_add_test(tc, case10_half_closed_and_silent_ends_by_idle_timeout_alone);
