@@ -194,7 +194,7 @@ END_TEST
 /* What a session points into outlives it, also where its service was leaving when it began. */
 START_TEST(a_session_of_a_service_that_leaves_and_comes_back)
 {
-	static const char *const with =
+	static const char with[] =
 		"[Cloudbus]\nconnect=tcp://127.0.0.1:%d\n[b]\nserver=tcp://127.0.0.1:9\n"
 		"[a]\nserver=tcp://127.0.0.1:%d\n";
 	int hub = rig_port(&r), client[2] = {rig_port(&r), rig_port(&r)}, b = rig_port(&r);
