@@ -6,8 +6,8 @@
  * it, and gets what is behind that place, a frame at a time.  So nothing is queued for a
  * transport, whatever its pace.  A name that is withdrawn stays in the list until the next
  * change; a transport that has not got so far by then begins anew with the whole list.
- * A node of another
- * customer gets an empty list, and no change of it.
+ * A node of another customer gets an empty list, and no change of it.
+ *
  * Behind the last of the names the peer is asked (transport_ask), so that ops->heard() tells
  * when it knows all.
  */

@@ -326,14 +326,22 @@ static void quiet_reset(struct transport_stream *ts, uint32_t code)
 
 static const struct transport_stream_ops quiet = {.reset = quiet_reset};
 
+/* A link over a long path to a segment, and its n transports. */
+static struct link *use_long_path(unsigned n, struct rig_node **segment)
+{
+	conf.transports = n;
+	round_trip = DIALER_LONG_PATH + 1;
+	struct link *link = use(0);
+	*segment = start_segment();
+	RIG_UNTIL(&r, link->dialer.n_ready == n && (*segment)->bus.n_transports == n);
+	return link;
+}
+
 START_TEST(a_long_path_gets_several_transports)
 {
 	enum { N = 4 };
-	conf.transports = N;
-	round_trip = DIALER_LONG_PATH + 1;
-	struct link *link = use(0);
-	struct rig_node *segment = start_segment();
-	RIG_UNTIL(&r, link->dialer.n_ready == N && segment->bus.n_transports == N);
+	struct rig_node *segment;
+	struct link *link = use_long_path(N, &segment);
 	/* New sessions take turns over them. */
 	struct transport *seen[N];
 	for (int i = 0; i < N; i++) {
@@ -355,11 +363,8 @@ END_TEST
 START_TEST(another_number_of_transports_counts_at_once)
 {
 	enum { N = 4 };
-	conf.transports = N;
-	round_trip = DIALER_LONG_PATH + 1;
-	struct link *link = use(0);
-	struct rig_node *segment = start_segment();
-	RIG_UNTIL(&r, link->dialer.n_ready == N && segment->bus.n_transports == N);
+	struct rig_node *segment;
+	struct link *link = use_long_path(N, &segment);
 	dialer_reconfigure(&bus); /* nothing is another */
 	ck_assert_uint_eq(link->dialer.n_ready, N);
 	/* A stream on one of them: that one is not among those that go. */

@@ -325,6 +325,16 @@ START_TEST(goaway_out_of_bounds)
 }
 END_TEST
 
+/* A dialling side with one stream open, and nothing left to send. */
+static void one_stream(struct end *e, uint64_t *now)
+{
+	struct mux_options o = pair_options(MUX_DIALLED);
+	solo_init(e, now, &o);
+	solo_hello(e, 10, 4096);
+	opened(e);
+	solo_drain(e);
+}
+
 /* A side that fails says why, whatever GOAWAY it has sent before: that is what is told. */
 START_TEST(a_peer_that_fails_after_its_last_goaway)
 {
@@ -334,11 +344,7 @@ START_TEST(a_peer_that_fails_after_its_last_goaway)
 		struct end e;
 		uint64_t now;
 		uint32_t code;
-		struct mux_options o = pair_options(MUX_DIALLED);
-		solo_init(&e, &now, &o);
-		solo_hello(&e, 10, 4096);
-		opened(&e);
-		solo_drain(&e);
+		one_stream(&e, &now);
 		solo_goaway(&e, 1, WIRE_OK);
 		ck_assert_int_eq(e.rc, 0);
 		solo_goaway(&e, 1, codes[i]);
@@ -367,11 +373,7 @@ START_TEST(a_peer_that_fails_before_its_last_goaway)
 		struct end e;
 		uint64_t now;
 		uint32_t code;
-		struct mux_options o = pair_options(MUX_DIALLED);
-		solo_init(&e, &now, &o);
-		solo_hello(&e, 10, 4096);
-		opened(&e);
-		solo_drain(&e);
+		one_stream(&e, &now);
 		if (announced)
 			solo_goaway(&e, WIRE_GOAWAY_OPEN, WIRE_OK);
 		ck_assert_int_eq(e.rc, 0);
